@@ -1,0 +1,1 @@
+"""Probabilistic inference and verification as one calculus of weighted particles."""

@@ -1,0 +1,1 @@
+"""Published sampling algorithms, one to a file."""

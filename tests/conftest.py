@@ -1,0 +1,34 @@
+"""What every test shares: checked types, strict shapes, a compilation cache, float64 on request."""
+
+from pathlib import Path
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Before the first import of probinf: every annotated shape and type is checked at run time.
+install_import_hook("probinf", "beartype.beartype")
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+# Compilation dominates the run time of the tests, so its results are kept between runs.
+jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture
+def x64():
+    """Computes in float64 for one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of published tables beside the checkout; tests that read it are skipped where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder of published tables, ../shared/data, is not beside this checkout")
+    return folder

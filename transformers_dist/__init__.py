@@ -1,0 +1,1 @@
+"""Distribution Transformers: networks that map a prior and an observation to a posterior."""

@@ -1,0 +1,1 @@
+"""Verifiers: programs that accept or score a candidate answer."""
