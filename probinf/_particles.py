@@ -1,0 +1,95 @@
+"""The noun: a cloud of weighted particles, which is a random measure."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, Generic, Self, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+X = TypeVar("X")
+
+
+class LaneState(eqx.Module):
+    """A state of N lanes that owns its layout, for lanes that are dear to move or share storage (KV caches)."""
+
+    @abc.abstractmethod
+    def take(self, ancestors: Int[Array, " N"]) -> Self:
+        """The state whose lane i is lane `ancestors[i]` of this one."""
+
+
+class Particles(eqx.Module, Generic[X]):
+    """N weighted values: the random measure `exp(log_evidence) * (1/N) * sum_i exp(log_weights_i) * delta(values_i)`.
+
+    Law: the cloud is *properly weighted* for an unnormalised measure m when the expectation of this random measure is
+    m, that is E[exp(log_z) * weighted mean of f] = m(f) for every f. Then `exp(log_z)` is unbiased for the mass of m;
+    self-normalised averages are consistent only.
+
+    values: any pytree with leading axis N on each leaf (a `LaneState` keeps its own layout; a list on the host).
+    log_weights: unnormalised, in nats; -inf is a dead lane. log_evidence: the mass banked by past resampling.
+    log_twist: how much `Resample` should favour each lane beyond its weight (see `Twist`); it is no part of the weight.
+    """
+
+    values: X
+    log_weights: Float[Array, " N"]
+    log_evidence: Float[Array, ""]
+    log_twist: Float[Array, " N"]
+
+    @property
+    def n(self) -> int:
+        """The number of lanes."""
+        return self.log_weights.shape[0]
+
+    @property
+    def log_z(self) -> Float[Array, ""]:
+        """Log of the total mass: `log_evidence + logsumexp(log_weights) - log N`."""
+        return self.log_evidence + log_mean_exp(self.log_weights)
+
+    @property
+    def normalized_weights(self) -> Float[Array, " N"]:
+        """Weights that sum to one; all zero for a dead cloud."""
+        top = jnp.max(self.log_weights)
+        weights = jnp.exp(self.log_weights - jnp.where(jnp.isfinite(top), top, 0.0))
+        total = jnp.sum(weights)
+        return weights / jnp.where(total > 0, total, 1.0)
+
+    def replace(self, **fields: Any) -> Particles:
+        """The same cloud with some fields exchanged."""
+        current = {name: getattr(self, name) for name in ("values", "log_weights", "log_evidence", "log_twist")}
+        return Particles(**{**current, **fields})
+
+
+def spawn(n: int, values: Any = ()) -> Particles:
+    """A cloud of n lanes with unit mass, from which every sampler starts.
+
+    Law: unit mass, all weights one. `values` must already have the leading axis n; by default a lane holds nothing.
+
+    Raises: ValueError for fewer than one particle.
+    """
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ValueError(f"a cloud needs at least one particle, got n={n!r}: pass n >= 1")
+    return Particles(values, jnp.zeros(int(n)), jnp.zeros(()), jnp.zeros(int(n)))
+
+
+def log_mean_exp(log_x: Float[Array, " N"]) -> Float[Array, ""]:
+    """Log of the mean of exp(log_x); -inf, not NaN, when all are -inf."""
+    return jax.nn.logsumexp(log_x) - jnp.log(jnp.asarray(log_x.shape[0], log_x.dtype))
+
+
+def add_log(a: Float[Array, " N"], b: Float[Array, " N"]) -> Float[Array, " N"]:
+    """`a + b` where -inf is final: a dead lane stays dead whatever is added, so -inf never meets +inf as NaN."""
+    dead = (a == -jnp.inf) | (b == -jnp.inf)
+    return jnp.where(dead, -jnp.inf, jnp.where(dead, 0.0, a) + jnp.where(dead, 0.0, b))
+
+
+def take_lanes(values: Any, ancestors: Int[Array, " M"]) -> Any:
+    """The values whose lane i is lane `ancestors[i]`: a gather, except where a `LaneState` moves itself."""
+    if isinstance(values, list):
+        return [values[int(i)] for i in ancestors]
+    is_lane_state = lambda node: isinstance(node, LaneState)  # noqa: E731
+    move = lambda node: node.take(ancestors) if is_lane_state(node) else jnp.take(node, ancestors, axis=0)  # noqa: E731
+    return jax.tree.map(move, values, is_leaf=is_lane_state)

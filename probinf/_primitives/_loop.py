@@ -1,0 +1,186 @@
+"""Scan and While: a stage applied again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
+
+from probinf._choice import check_key
+from probinf._measure import Measure
+from probinf._particles import Particles
+from probinf._sampler import Info, Sampler
+from probinf._status import Status, status_if
+
+Record = Callable[[Particles, Info], Any]
+Observer = Callable[[int, int, Particles], None]
+
+
+class ScanInfo(NamedTuple):
+    """`stages`: the stage's info with a leading time axis; `record`: what `record` returned at each step, or None."""
+
+    status: Int[Array, ""]
+    stages: Info
+    record: Any
+
+
+class WhileInfo(NamedTuple):
+    """`steps`: how many times the stage ran; `last`: its info the last time (zeros if it never ran)."""
+
+    status: Int[Array, ""]
+    steps: Int[Array, ""]
+    last: Info
+
+
+class Scan(Sampler):
+    """Applies a stage once per row of `xs`, or `length` times.
+
+    Law: the fold of the stage's law over the rows. `stage` is a Sampler, or a callable that builds one from a row; make
+    it a Module whose fields hold what varies, since every new closure is compiled anew. Runs as `lax.scan`, or as a
+    Python loop where the stage is not traceable or an `observer` wants to see each step; both use the same keys.
+
+    Raises: ValueError where neither or both of `xs` and `length` are given, or rows disagree in number.
+    """
+
+    stage: Sampler | Callable[[Any], Sampler]
+    xs: Any = None
+    length: int | None = eqx.field(static=True, default=None)
+    record: Record | None = eqx.field(static=True, default=None)
+    observer: Observer | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        """Rejects a scan of unknown length."""
+        lengths = {int(jnp.shape(leaf)[0]) for leaf in jax.tree.leaves(self.xs)}
+        if (self.length is None) == (not lengths) or len(lengths) > 1:
+            raise ValueError(
+                f"Scan needs either xs, with one leading axis for all leaves, or length; got xs of lengths "
+                f"{sorted(lengths)} and length={self.length}"
+            )
+
+    @property
+    def steps(self) -> int:
+        """How many times the stage is applied."""
+        return self.length if self.length is not None else jax.tree.leaves(self.xs)[0].shape[0]
+
+    def at(self, x: Any) -> Sampler:
+        """The stage for one row."""
+        return self.stage if isinstance(self.stage, Sampler) else self.stage(x)
+
+    def row(self, i: int) -> Any:
+        """Row i of `xs`."""
+        return jax.tree.map(lambda leaf: leaf[i], self.xs)
+
+    def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ScanInfo]:
+        """Runs all steps."""
+        return self._fold(key, cloud, lambda stage, k, c: stage(k, c))
+
+    def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, ScanInfo]:
+        """Runs all steps in their conditional form."""
+        return self._fold(key, cloud, lambda stage, k, c: stage.conditional(k, c, reference))
+
+    def _fold(self, key: PRNGKeyArray, cloud: Particles, run: Callable) -> tuple[Particles, ScanInfo]:
+        check_key(key)
+        keys = jax.random.split(key, self.steps)
+
+        def step(cloud: Particles, row: tuple[PRNGKeyArray, Any]) -> tuple[Particles, tuple[Info, Any]]:
+            step_key, x = row
+            cloud, info = run(self.at(x), step_key, cloud)
+            return cloud, (info, None if self.record is None else self.record(cloud, info))
+
+        traceable = self.traceable
+        if traceable and self.observer is None:
+            cloud, (infos, record) = jax.lax.scan(step, cloud, (keys, self.xs))
+        else:
+            # Compiled once: later steps differ in data only.
+            compiled = eqx.filter_jit(step) if traceable else step
+            rows = []
+            for i in range(self.steps):
+                cloud, row = compiled(cloud, (keys[i], self.row(i)))
+                rows.append(row)
+                if self.observer is not None:
+                    self.observer(i + 1, self.steps, cloud)
+            infos, record = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
+        return cloud, ScanInfo(status_if(False, Status.OK), infos, record)
+
+    def meaning(self, m: Measure) -> Measure:
+        """The fold of the stage's meaning over the rows."""
+        for i in range(self.steps):
+            m = self.at(self.row(i)).meaning(m)
+        return m
+
+    @property
+    def traceable(self) -> bool:
+        """Whether the stage is."""
+        return self.at(self.row(0)).traceable
+
+    @property
+    def lanewise(self) -> bool:
+        """Whether the stage is."""
+        return self.at(self.row(0)).lanewise
+
+
+class While(Sampler):
+    """Applies a stage while a condition on the cloud holds, at most `max_steps` times.
+
+    Law: the `max_steps`-fold law of the stage. The condition may turn false only once a further step would be the
+    identity (all lanes finished): then stopping early changes nothing but the time it takes. Status BUDGET if the
+    condition still holds at the end.
+
+    Raises: ValueError for a budget below one.
+    """
+
+    stage: Sampler
+    condition: Callable[[Particles], Bool[Array, ""]]
+    max_steps: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        """Rejects an empty budget."""
+        if self.max_steps < 1:
+            raise ValueError(f"While needs max_steps >= 1, got {self.max_steps}")
+
+    def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, WhileInfo]:
+        """Runs until the condition fails or the budget is spent."""
+        check_key(key)
+        keys = jax.random.split(key, self.max_steps)
+        steps, last = jnp.int32(0), None
+        if self.traceable:
+            # A scan of conds, not a while loop: every random choice stays enumerable, and skipping costs nothing.
+            last = jax.tree.map(
+                lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(self.stage, keys[0], cloud)[1]
+            )
+
+            def step(carry: tuple, step_key: PRNGKeyArray) -> tuple[tuple, None]:
+                def advance(carry: tuple) -> tuple:
+                    new_cloud, info = self.stage(step_key, carry[0])
+                    return new_cloud, carry[1] + 1, info
+
+                return jax.lax.cond(self.condition(carry[0]), advance, lambda carry: carry, carry), None
+
+            (cloud, steps, last), _ = jax.lax.scan(step, (cloud, steps, last), keys)
+        else:
+            for step_key in keys:
+                if not bool(self.condition(cloud)):
+                    break
+                cloud, last = self.stage(step_key, cloud)
+                steps = steps + 1
+        return cloud, WhileInfo(status_if(self.condition(cloud), Status.BUDGET), steps, last)
+
+    def meaning(self, m: Measure) -> Measure:
+        """The `max_steps`-fold meaning of the stage."""
+        for _ in range(self.max_steps):
+            m = self.stage.meaning(m)
+        return m
+
+    @property
+    def traceable(self) -> bool:
+        """Whether the stage is."""
+        return self.stage.traceable
+
+    @property
+    def lanewise(self) -> bool:
+        """False: the condition looks at the whole cloud."""
+        return False

@@ -1,0 +1,146 @@
+"""Draw, Reweight and Twist: a measure grows by a factor."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from probinf._choice import check_key
+from probinf._measure import Distribution, Factor, Guarantee, Measure, as_distribution, as_factor
+from probinf._particles import Particles, add_log
+from probinf._sampler import Sampler
+from probinf._status import Status, status_if
+
+
+class DrawInfo(NamedTuple):
+    """A draw always succeeds."""
+
+    status: Int[Array, ""]
+
+
+class ReweightInfo(NamedTuple):
+    """`invalid`: how many lanes got NaN or +inf and were given weight zero."""
+
+    status: Int[Array, ""]
+    invalid: Int[Array, ""]
+
+
+class Draw(Sampler):
+    """Extends each lane by a draw from a distribution.
+
+    Law: m -> m * distribution (EXACT). Takes a `Distribution`, or an object with `sample(key)` and `log_prob(x)` such
+    as numpyro's.
+
+    Raises: TypeError for anything else.
+    """
+
+    distribution: Distribution = eqx.field(converter=as_distribution)
+
+    def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, DrawInfo]:
+        """One draw per lane."""
+        check_key(key)
+        values = self.distribution.sample_lanes(key, cloud.values, cloud.n)
+        return cloud.replace(values=values), DrawInfo(status_if(False, Status.OK))
+
+    def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, DrawInfo]:
+        """One draw per lane, then lane 0 becomes the reference as it was at this draw."""
+        cloud, info = self(key, cloud)
+        held = self.distribution.prefix(reference)
+        values = jax.tree.map(lambda lanes, value: lanes.at[0].set(value), cloud.values, held)
+        return cloud.replace(values=values), info
+
+    def meaning(self, m: Measure) -> Measure:
+        """m * distribution."""
+        return m * self.distribution
+
+    @property
+    def traceable(self) -> bool:
+        """Whether the distribution is."""
+        return self.distribution.traceable
+
+
+class Reweight(Sampler):
+    """Multiplies each weight by a potential of the lane's value.
+
+    Law: m -> m * potential (PROPER). Takes a factor, a measure such as `target / proposal`, or a function of one value
+    that returns a log-weight. NaN or +inf from the potential gives that lane weight zero and the run status INVALID.
+
+    Raises: TypeError for anything else.
+    """
+
+    potential: Factor = eqx.field(converter=as_factor)
+
+    def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ReweightInfo]:
+        """Adds log-potentials to log-weights; the key is not used."""
+        del key
+        log_g, info = checked_log_density(self.potential, cloud)
+        return cloud.replace(log_weights=add_log(cloud.log_weights, log_g)), info
+
+    def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, ReweightInfo]:
+        """Weights do not depend on which lane is held."""
+        del reference
+        return self(key, cloud)
+
+    def meaning(self, m: Measure) -> Measure:
+        """m * potential."""
+        return (m * self.potential).claiming(Guarantee.PROPER)
+
+    @property
+    def traceable(self) -> bool:
+        """Whether the potential is."""
+        return self.potential.traceable
+
+
+class Twist(Sampler):
+    """Tells the next resampling which lanes look promising, without changing what the cloud means.
+
+    Law: m -> m (EXACT). `Resample` selects by weight times twist and divides the twist out of the survivors' weights, so
+    evidence and target stay those of m at every step: with factors g_1, g_2, ... the selection weights telescope as
+    g_t / g_{t-1}, and nothing is left to divide out at the end. A twist that vanishes where m's later factors do not
+    loses mass: it must be positive wherever the final target is.
+
+    Source: twisted SMC, arXiv 2404.17546.
+    """
+
+    twist: Factor = eqx.field(converter=as_factor)
+
+    def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ReweightInfo]:
+        """Evaluates the twist; the key is not used."""
+        del key
+        log_g, info = checked_log_density(self.twist, cloud)
+        return cloud.replace(log_twist=log_g), info
+
+    def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, ReweightInfo]:
+        """Twists do not depend on which lane is held."""
+        del reference
+        return self(key, cloud)
+
+    def meaning(self, m: Measure) -> Measure:
+        """m."""
+        return m
+
+    @property
+    def traceable(self) -> bool:
+        """Whether the twist is."""
+        return self.twist.traceable
+
+
+def checked_log_density(factor: Factor, cloud: Particles) -> tuple[Float[Array, " N"], ReweightInfo]:
+    """Log-density of each lane, with NaN and +inf replaced by -inf and counted.
+
+    Raises: ValueError where the factor does not give one number per lane.
+    """
+    log_g = jnp.asarray(factor.log_density_lanes(cloud.values, cloud.n))
+    if log_g.shape != (cloud.n,):
+        raise ValueError(
+            f"potential '{factor.name}' gave shape {log_g.shape} for {cloud.n} lanes: return one log-weight per value"
+        )
+    log_g = log_g.astype(cloud.log_weights.dtype)
+    invalid = jnp.isnan(log_g) | (log_g == jnp.inf)
+    # A lane that is already dead may well be outside the potential's domain.
+    counted = jnp.sum(invalid & (cloud.log_weights > -jnp.inf)).astype(jnp.int32)
+    return jnp.where(invalid, -jnp.inf, log_g), ReweightInfo(status_if(counted > 0, Status.INVALID), counted)

@@ -1,0 +1,126 @@
+"""The verb and the glue: samplers transform clouds, `>>` composes them."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, Generic, TypeVar
+
+import equinox as eqx
+import jax
+from jaxtyping import PRNGKeyArray
+
+from probinf._choice import check_key
+from probinf._measure import Measure, MeaningError
+from probinf._particles import Particles
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+# A fixed NamedTuple per sampler, nested like the composition.
+Info = Any
+
+
+class Sampler(eqx.Module, Generic[In, Out]):
+    """A transformation of weighted clouds that states what it does to the measure they carry.
+
+    Law: if `cloud` is properly weighted for m, the result is properly weighted for `self.meaning(m)`, with the
+    strength that its `guarantee` states.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, key: PRNGKeyArray, cloud: Particles[In]) -> tuple[Particles[Out], Info]:
+        """Transforms the cloud, and reports what happened."""
+
+    @abc.abstractmethod
+    def meaning(self, m: Measure) -> Measure:
+        """The measure of the result, given that of the input.
+
+        Raises: MeaningError where the composition is invalid.
+        """
+
+    @property
+    def traceable(self) -> bool:
+        """False for a sampler that runs Python on concrete values (text verifiers, servers)."""
+        return True
+
+    @property
+    def lanewise(self) -> bool:
+        """Whether lanes never look at each other (no resampling inside)."""
+        return True
+
+    def conditional(self, key: PRNGKeyArray, cloud: Particles[In], reference: Any) -> tuple[Particles[Out], Info]:
+        """The same step with lane 0 held to `reference`, the building block of conditional SMC.
+
+        Raises: MeaningError where a sampler has no conditional form.
+        """
+        del key, cloud, reference
+        raise MeaningError(f"{type(self).__name__} has no conditional form, so it cannot be part of conditional SMC")
+
+    def __rshift__(self, after: Sampler) -> Chain:
+        """`self`, then `after`."""
+        if not isinstance(after, Sampler):
+            raise TypeError(f">> joins samplers, got {type(after).__name__}: wrap it in Draw, Reweight or Map")
+        return Chain(_stages(self) + _stages(after))
+
+
+class Chain(Sampler):
+    """One sampler after the other.
+
+    Law: the composition of the stages' laws; its guarantee is the weakest. The key is split once per stage.
+    """
+
+    stages: tuple[Sampler, ...]
+
+    def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, tuple[Info, ...]]:
+        """Runs the stages in order."""
+        check_key(key)
+        infos = []
+        for stage, stage_key in zip(self.stages, jax.random.split(key, len(self.stages)), strict=True):
+            cloud, info = stage(stage_key, cloud)
+            infos.append(info)
+        return cloud, tuple(infos)
+
+    def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, tuple[Info, ...]]:
+        """Runs the stages in order, each in its conditional form."""
+        check_key(key)
+        infos = []
+        for stage, stage_key in zip(self.stages, jax.random.split(key, len(self.stages)), strict=True):
+            cloud, info = stage.conditional(stage_key, cloud, reference)
+            infos.append(info)
+        return cloud, tuple(infos)
+
+    def meaning(self, m: Measure) -> Measure:
+        """Folds the stages' meanings."""
+        for stage in self.stages:
+            m = stage.meaning(m)
+        return m
+
+    @property
+    def traceable(self) -> bool:
+        """Whether every stage is."""
+        return all(stage.traceable for stage in self.stages)
+
+    @property
+    def lanewise(self) -> bool:
+        """Whether every stage is."""
+        return all(stage.lanewise for stage in self.stages)
+
+
+class Kernel(eqx.Module):
+    """A Markov kernel on one value that states the measure it leaves invariant.
+
+    Law: if x ~ `invariant` then `kernel(key, x)` ~ `invariant`.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, key: PRNGKeyArray, x: Any) -> tuple[Any, Info]:
+        """One transition."""
+
+    @property
+    @abc.abstractmethod
+    def invariant(self) -> Measure:
+        """The (unnormalised) measure that the kernel keeps."""
+
+
+def _stages(sampler: Sampler) -> tuple[Sampler, ...]:
+    return sampler.stages if isinstance(sampler, Chain) else (sampler,)
