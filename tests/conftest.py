@@ -20,14 +20,14 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 @pytest.fixture
 def x64():
-    """Computes in float64 for one test."""
+    """Computes in float64 during one test, then restores the precision that was set."""
     with jax.enable_x64(True):
         yield
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of published tables beside the checkout; tests that read it are skipped where it is absent."""
+    """The folder of published tables beside the checkout; without it, tests that read it are skipped."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the folder of published tables, ../shared/data, is not beside this checkout")

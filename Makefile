@@ -1,0 +1,46 @@
+# Two commands are enough: `make figures` and `make test`. They need Python 3.11 or newer and install the rest.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+OUT := build/figures
+# The first interpreter on the path that is new enough; name another one with `make PYTHON=...`.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+
+.PHONY: install figures test lint bench wheel clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo 'probinf needs Python 3.11 or newer; name one with `make PYTHON=/path/to/python3`.' >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo 'Installing into $(VENV) (the first time takes a few minutes) ...'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[lm,plots,dev]'
+	@touch $@
+
+figures: install
+	@$(BIN)/probinf figures --budget smoke --out $(OUT)
+
+lint: install
+	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff format -q --check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports --cache-dir .cache/import-linter
+
+test: lint
+	@$(BIN)/python -m pytest -q
+
+bench: install
+	@set -e; for script in benchmarks/bench_*.py; do \
+		[ -e "$$script" ] || { echo 'There is no benchmarks/bench_*.py yet.'; break; }; \
+		echo "$$script"; $(BIN)/python "$$script"; \
+	done
+
+# Needs an index of packages: installs the wheel into a clean environment, beside a package of the same name.
+wheel: install
+	@scripts/check_wheel.sh $(BIN)/python
+
+clean:
+	rm -rf $(VENV) .cache .hypothesis build dist probinf.egg-info
