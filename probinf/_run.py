@@ -1,0 +1,109 @@
+"""The driver: run a sampler on a fresh cloud, and say how it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import equinox as eqx
+from jaxtyping import PRNGKeyArray
+
+from probinf._choice import check_key
+from probinf._particles import Particles, spawn
+from probinf._primitives import Scan
+from probinf._primitives._loop import Observer, Record
+from probinf._sampler import Chain, Info, Sampler
+from probinf._status import Status, worst_status
+
+
+class RunError(RuntimeError):
+    """A run that did not end well, raised by `sample(..., throw=True)`; `status` says how it ended."""
+
+    def __init__(self, status: Status):
+        super().__init__(f"{status.name}: {status.explanation}")
+        self.status = status
+
+
+class Result(NamedTuple):
+    """What a run leaves: the cloud, each stage's info, how it ended, and what `record` returned per step."""
+
+    particles: Particles
+    info: Info
+    status: Status
+    record: Any
+
+
+def sample(
+    sampler: Sampler,
+    key: PRNGKeyArray,
+    n: int,
+    *,
+    values: Any = (),
+    progress: bool = False,
+    record: Record | None = None,
+    throw: bool = False,
+) -> Result:
+    """Runs a sampler on n fresh particles.
+
+    Law: the result is properly weighted for `sampler.meaning(Measure())`, as strongly as that measure's guarantee says.
+    The same key gives the same draws with and without `progress`, and a larger n keeps the keys of the first lanes.
+
+    values: what the lanes hold at the start, with leading axis n (nothing by default). progress: a bar over the steps
+    of each `Scan`. record: a function `(cloud, info) -> pytree` called after each step of the outermost scans.
+    throw: raise where the status is not OK. A traceable sampler is compiled once per structure and shape.
+
+    Raises: TypeError for a legacy key; ValueError for n < 1; RunError with `throw=True`.
+    """
+    check_key(key)
+    cloud = spawn(n, values)
+    if record is not None:
+        sampler = _on_scans(sampler, record=record)
+    if progress:
+        from rich.progress import Progress
+
+        with Progress(transient=True) as bar:
+            cloud, info = _on_scans(sampler, observer=_bar_observer(bar))(key, cloud)
+    elif sampler.traceable:
+        cloud, info = _compiled(sampler, key, cloud)
+    else:
+        cloud, info = sampler(key, cloud)
+    status = run_status(cloud, info)
+    if throw and status is not Status.OK:
+        raise RunError(status)
+    return Result(cloud, info, status, _records(info))
+
+
+def run_status(cloud: Particles, info: Info) -> Status:
+    """How a finished run ended: the worst status of its stages, or DEGENERATE for a cloud without mass."""
+    worst = Status(int(worst_status(info)))
+    dead = not bool(cloud.log_z > -float("inf"))
+    return max(worst, Status.DEGENERATE) if dead else worst
+
+
+@eqx.filter_jit
+def _compiled(sampler: Sampler, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Info]:
+    return sampler(key, cloud)
+
+
+def _on_scans(sampler: Sampler, **fields: Any) -> Sampler:
+    """The same composition with fields of its outermost scans set."""
+    if isinstance(sampler, Chain):
+        return Chain(tuple(_on_scans(stage, **fields) for stage in sampler.stages))
+    return dataclasses.replace(sampler, **fields) if isinstance(sampler, Scan) else sampler
+
+
+def _bar_observer(bar: Any) -> Observer:
+    task = bar.add_task("sampling", total=None)
+
+    def observe(step: int, steps: int, cloud: Particles) -> None:
+        del cloud
+        bar.update(task, completed=step, total=steps)
+
+    return observe
+
+
+def _records(info: Info) -> Any:
+    """The records of the outermost scans, in order; a single one bare."""
+    stages = info if isinstance(info, tuple) and not hasattr(info, "_fields") else (info,)
+    found = [stage.record for stage in stages if getattr(stage, "record", None) is not None]
+    return found[0] if len(found) == 1 else (tuple(found) or None)
