@@ -1,0 +1,159 @@
+"""A program traced once in float64 and compiled once, to be run on any of its scripts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr
+from jax.interpreters import partial_eval
+from jaxtyping import PRNGKeyArray, PyTree
+
+from probinf._choice import check_key
+from probinf.validity._errors import TooManyWorlds
+from probinf.validity._replay import Script, replay
+from probinf.validity._sites import Site, arities, open_jaxpr, refuse_raw_draws, sites
+
+# Bytes of intermediate results that one compiled call may hold, and the most scripts it reads.
+_MEMORY = 2**28
+_MOST_ROWS = 2**14
+
+
+class Runs(NamedTuple):
+    """What a batch of scripts did: one row a script."""
+
+    outputs: list[np.ndarray]
+    log_weights: np.ndarray  # [rows, slots]
+    records: Any
+
+    @property
+    def log_prob(self) -> np.ndarray:
+        """Log-probability of each script; an impossible draw makes it -inf whatever the later ones say."""
+        impossible = np.any(self.log_weights == -np.inf, axis=1)
+        return np.where(
+            impossible, -np.inf, np.sum(np.where(impossible[:, None], 0.0, self.log_weights), axis=1)
+        )
+
+
+def is_key(x: Any) -> bool:
+    """Whether a leaf is an array of typed PRNG keys."""
+    return eqx.is_array(x) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def promote(tree: PyTree) -> PyTree:
+    """The same tree with its floating-point arrays in double precision; call it where float64 is enabled."""
+
+    def leaf(x: Any) -> Any:
+        if not eqx.is_array(x) and not isinstance(x, np.ndarray | np.generic) or is_key(x):
+            return x
+        x = jnp.asarray(x)
+        if jnp.issubdtype(x.dtype, jnp.complexfloating):
+            return x.astype(jnp.complex128)
+        return x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+    return jax.tree.map(leaf, tree)
+
+
+class Program:
+    """`f(key, *arguments)` as a function of a script; build and run it where float64 is enabled.
+
+    Draws that no output depends on are removed: they integrate to one.
+    """
+
+    arities: tuple[int, ...]
+    sites: tuple[Site, ...]
+    leaves: list[Any]
+
+    def __init__(
+        self, f: Callable[..., PyTree], key: PRNGKeyArray, arguments: tuple, limit: int, copies: int = 1
+    ):
+        """Traces `f` once; `limit` bounds the number of scripts times `copies`.
+
+        Raises: NotEnumerable, TooManyWorlds.
+        """
+        check_key(key)
+        dynamic, static = eqx.partition(promote((f, key, arguments)), eqx.is_array)
+        self.leaves, structure = jax.tree.flatten(dynamic)
+        kept: list[Any] = []
+
+        def flat(leaves: list) -> PyTree:
+            function, key, arguments = eqx.combine(jax.tree.unflatten(structure, leaves), static)
+            result = function(key, *arguments)
+            result = jax.tree.map(
+                lambda x: jnp.asarray(x) if eqx.is_array_like(x) and not is_key(x) else x, result
+            )
+            arrays, rest = eqx.partition(result, eqx.is_array)
+            kept.append(rest)
+            return arrays
+
+        closed, shape = jax.make_jaxpr(flat, return_shape=True)(self.leaves)
+        self._static = kept[-1]
+        self._structure = jax.tree.structure(shape)
+        body, _ = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars), instantiate=True)
+        jaxpr = ClosedJaxpr(body, closed.consts)
+        refuse_raw_draws(jaxpr)
+        self.arities = tuple(arities(jaxpr))
+        self.sites = tuple(sites(jaxpr))
+        self.worlds = math.prod(self.arities)
+        if self.worlds * copies > limit:
+            detail = "; ".join(f"{s.count} draws of {s.arity} outcomes at {s.source}" for s in self.sites)
+            raise TooManyWorlds(self.worlds * copies, limit, detail)
+        most = min(_MOST_ROWS, max(1, _MEMORY // (1 + _bytes(jaxpr))))
+        batches = -(-self.worlds * copies // most)
+        self.rows = -(-self.worlds * copies // batches)
+        self._run = jax.jit(_batched(jaxpr, len(self.arities)), static_argnames=("in_axes",))
+
+    def outcomes(self, worlds: np.ndarray) -> np.ndarray:
+        """The scripts with these numbers, in mixed radix: int32 [rows, slots]."""
+        strides = np.cumprod(np.array([1, *self.arities[::-1]], dtype=np.int64))[-2::-1]
+        return ((worlds[:, None] // strides) % np.array(self.arities, dtype=np.int64)).astype(np.int32)
+
+    def run(
+        self,
+        outcomes: np.ndarray,
+        position: float = 0.5,
+        leaves: Sequence[Any] | None = None,
+        in_axes: tuple[int | None, ...] | None = None,
+    ) -> Runs:
+        """Runs at most `self.rows` scripts, padded to that size so that everything compiles once.
+
+        `leaves` replaces the traced arguments; those whose `in_axes` is 0 have one row a script.
+        """
+        leaves = self.leaves if leaves is None else leaves
+        in_axes = (None,) * len(self.leaves) if in_axes is None else in_axes
+        count = len(outcomes)
+        pad = np.minimum(np.arange(self.rows), count - 1)
+        padded = [x if axis is None else x[pad] for x, axis in zip(leaves, in_axes, strict=True)]
+        outputs, log_weights, records = self._run(outcomes[pad], padded, position, in_axes=in_axes)
+        return jax.tree.map(lambda x: np.asarray(x)[:count], Runs(outputs, log_weights, records))
+
+    def unflatten(self, outputs: list[np.ndarray]) -> PyTree:
+        """The output as the program returned it, with a leading axis on every array."""
+        return eqx.combine(jax.tree.unflatten(self._structure, outputs), self._static)
+
+
+def _batched(jaxpr: ClosedJaxpr, slots: int) -> Callable:
+    def one(outcomes: Any, leaves: list, position: Any) -> tuple[list, Any, list]:
+        outputs, log_weights, records = replay(jaxpr, leaves, Script(outcomes, jnp.arange(slots)), position)
+        return [jax.random.key_data(x) if is_key(x) else x for x in outputs], log_weights, records
+
+    def batch(outcomes: Any, leaves: list, position: Any, in_axes: tuple) -> tuple[list, Any, list]:
+        return jax.vmap(one, in_axes=(0, list(in_axes), None))(outcomes, leaves, position)
+
+    return batch
+
+
+def _bytes(jaxpr: Any) -> int:
+    """Bytes of all intermediate results of one script, loop bodies counted once: a bound on what is alive."""
+    total = 0
+    for equation in open_jaxpr(jaxpr)[0].eqns:
+        total += sum(8 * math.prod(getattr(var.aval, "shape", ())) for var in equation.outvars)
+        for value in equation.params.values():
+            for item in value if isinstance(value, tuple | list) else (value,):
+                total += _bytes(item) if hasattr(item, "eqns") else 0
+    return total

@@ -1,0 +1,216 @@
+"""The second reading of a jaxpr: every draw takes its outcome from a script and reports that outcome's log-probability.
+
+The replay is a pure function of the script, so one `jit(vmap(...))` evaluates a program on all of its outcomes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.extend.core import JaxprEqn, Literal
+from jax.extend.core.primitives import cond_p, random_split_p, scan_p
+from jaxtyping import Array, Bool, Int, UInt
+
+from probinf._choice import choice_p
+from probinf.validity._sites import KEY_FORKS, SITES, arities, holds, inlined_body, open_jaxpr, site_arity
+from probinf.validity._source import UNKNOWN_LINE, source_line
+
+_FOLLOWED = (*SITES, *KEY_FORKS)
+
+
+class Script(eqx.Module):
+    """The outcome of every scalar draw, and where each stands in the whole script."""
+
+    outcomes: Int[Array, "*repeats slots"]
+    slots: Int[Array, "*repeats slots"]
+    caller: str = eqx.field(static=True, default=UNKNOWN_LINE)
+
+    def called_by(self, equation: JaxprEqn) -> Script:
+        """The same draws, made in the body of this equation."""
+        return Script(self.outcomes, self.slots, source_line(equation, self.caller))
+
+    def part(self, start: int, size: int) -> Script:
+        """The next `size` draws."""
+        return jax.tree.map(lambda x: x[start : start + size], self)
+
+    def rows(self, turns: int, size: int) -> Script:
+        """One row of `size` draws for each turn of a loop."""
+        return jax.tree.map(lambda x: x.reshape(turns, size), self)
+
+
+class KeyUse(eqx.Module):
+    """Keys that a site drew from, and the draws it made with each."""
+
+    keys: UInt[Array, "*batch words"]
+    slots: Int[Array, "*batch draws"]
+    active: Bool[Array, "*batch"]
+    source: str = eqx.field(static=True)
+
+
+class KeyFork(eqx.Module):
+    """Keys that were split or folded, and the keys this made."""
+
+    parents: UInt[Array, "*batch words"]
+    children: UInt[Array, "*batch children words"]
+    active: Bool[Array, "*batch"]
+
+
+def replay(jaxpr: Any, arguments: list, script: Script, position: Array) -> tuple[list, Array, list]:
+    """Evaluates a jaxpr on one script.
+
+    Law: over all scripts, the outputs weighted by `exp(sum(log_weights))` are the law of the program.
+
+    Returns the outputs, the log-probability of each slot given the earlier ones, and the record of key uses. A slot
+    that this path does not read has the single outcome 0, and an outcome that does not exist has weight -inf.
+    """
+    body, constants = open_jaxpr(jaxpr)
+    values: dict[Any, Any] = dict(zip(body.constvars, constants, strict=True))
+    values |= dict(zip(body.invars, arguments, strict=True))
+    log_weights: list[Array] = []
+    records: list[KeyUse | KeyFork] = []
+    start = 0
+    for equation in body.eqns:
+        inputs = [atom.val if isinstance(atom, Literal) else values[atom] for atom in equation.invars]
+        size = _slots(equation)
+        part = script.part(start, size)
+        start += size
+        outputs, part_weights, part_records = _step(equation, inputs, part, position)
+        values |= dict(zip(equation.outvars, outputs, strict=True))
+        log_weights.append(part_weights)
+        records += part_records
+    outputs = [atom.val if isinstance(atom, Literal) else values[atom] for atom in body.outvars]
+    empty = jnp.zeros((0,))
+    return outputs, jnp.concatenate([empty, *log_weights]), records
+
+
+def _slots(equation: JaxprEqn) -> int:
+    """How many slots of the script an equation reads."""
+    primitive = equation.primitive
+    if primitive in SITES:
+        return math.prod(equation.outvars[0].aval.shape)  # pyright: ignore[reportAttributeAccessIssue]
+    if (body := inlined_body(equation)) is not None:
+        return len(arities(body))
+    if primitive is scan_p:
+        return len(arities(equation.params["jaxpr"])) * equation.params["length"]
+    if primitive is cond_p:
+        return max(len(arities(branch)) for branch in equation.params["branches"])
+    return 0
+
+
+def _step(equation: JaxprEqn, inputs: list, script: Script, position: Array) -> tuple[list, Array, list]:
+    primitive = equation.primitive
+    if primitive in SITES:
+        return _draw(equation, inputs, script, position)
+    body = inlined_body(equation)
+    if body is not None and holds(body, _FOLLOWED):
+        return replay(body, inputs, script.called_by(equation), position)
+    if primitive is scan_p and holds(equation.params["jaxpr"], _FOLLOWED):
+        return _replay_scan(equation, inputs, script.called_by(equation), position)
+    if primitive is cond_p and any(holds(branch, _FOLLOWED) for branch in equation.params["branches"]):
+        return _replay_cond(equation, inputs, script.called_by(equation), position)
+    outputs = _bind(equation, inputs)
+    return outputs, jnp.zeros((0,)), _forks(equation, inputs, outputs)
+
+
+def _bind(equation: JaxprEqn, inputs: list) -> list:
+    params = equation.primitive.get_bind_params(equation.params)
+    outputs = equation.primitive.bind(*inputs, **params)
+    return list(outputs) if equation.primitive.multiple_results else [outputs]
+
+
+def _forks(equation: JaxprEqn, inputs: list, outputs: list) -> list[KeyUse | KeyFork]:
+    if equation.primitive not in KEY_FORKS:
+        return []
+    parents, children = jax.random.key_data(inputs[0]), jax.random.key_data(outputs[0])
+    if equation.primitive is random_split_p:
+        children = children.reshape(*parents.shape[:-1], -1, parents.shape[-1])
+    else:
+        children = children[..., None, :]
+        parents = jnp.broadcast_to(parents, (*children.shape[:-2], parents.shape[-1]))
+    return [KeyFork(parents, children, jnp.ones(parents.shape[:-1], bool))]
+
+
+def _draw(equation: JaxprEqn, inputs: list, script: Script, position: Array) -> tuple[list, Array, list]:
+    key, table = inputs
+    aval: Any = equation.outvars[0].aval
+    outcomes = script.outcomes.reshape(aval.shape)
+    if equation.primitive is choice_p:
+        log_weights, value = _choice_outcome(table, outcomes, len(equation.params["draws"]))
+    else:
+        log_weights, value = _cell_outcome(table, outcomes, position)
+    # A slot shared with a wider branch of a cond has outcomes that this site does not.
+    log_weights = jnp.where(outcomes < site_arity(equation), log_weights, -jnp.inf)
+    words = jax.random.key_data(key)
+    use = KeyUse(
+        words,
+        script.slots.reshape(*key.shape, -1),
+        jnp.ones(key.shape, bool),
+        source_line(equation, script.caller),
+    )
+    return [value.astype(aval.dtype)], log_weights.reshape(-1), [use]
+
+
+def _choice_outcome(logits: Array, outcomes: Array, draws: int) -> tuple[Array, Array]:
+    """Log-probability of each outcome; a row without any possible outcome gives index 0 for certain."""
+    k = logits.shape[-1]
+    dead = jnp.all(logits == -jnp.inf, axis=-1, keepdims=True)
+    certain = jnp.where(jnp.arange(k) == 0, 0.0, -jnp.inf).reshape((1,) * (logits.ndim - 1) + (k,))
+    rows = jnp.where(dead, certain, jax.nn.log_softmax(jnp.where(dead, 0.0, logits), axis=-1))
+    rows = rows.reshape(*logits.shape[:-1], *(1,) * draws, k)
+    index = jnp.minimum(outcomes, k - 1)
+    rows = jnp.broadcast_to(rows, (*outcomes.shape, k))
+    return jnp.take_along_axis(rows, index[..., None], axis=-1)[..., 0], index
+
+
+def _cell_outcome(breaks: Array, outcomes: Array, position: Array) -> tuple[Array, Array]:
+    """Log-width of each cell between the sorted breaks, and the point of it at the relative position."""
+    inner = jnp.sort(jnp.clip(breaks, 0.0, 1.0), axis=-1)
+    end = jnp.zeros_like(inner[..., :0], shape=(*inner.shape[:-1], 1))
+    edges = jnp.concatenate([end, inner, end + 1.0], axis=-1)
+    index = jnp.minimum(outcomes, inner.shape[-1])[..., None]
+    low = jnp.take_along_axis(edges, index, axis=-1)[..., 0]
+    width = jnp.take_along_axis(edges, index + 1, axis=-1)[..., 0] - low
+    return jnp.log(width), low + position * width
+
+
+def _replay_scan(
+    equation: JaxprEqn, inputs: list, script: Script, position: Array
+) -> tuple[list, Array, list]:
+    params = equation.params
+    fixed, carried = params["num_consts"], params["num_carry"]
+    constants, carry, xs = inputs[:fixed], inputs[fixed : fixed + carried], inputs[fixed + carried :]
+    rows = script.rows(params["length"], len(arities(params["jaxpr"])))
+
+    def turn(carry: list, x: tuple[list, Script]) -> tuple[list, tuple]:
+        outputs, log_weights, records = replay(params["jaxpr"], [*constants, *carry, *x[0]], x[1], position)
+        return outputs[:carried], (outputs[carried:], log_weights, records)
+
+    carry, (ys, log_weights, records) = jax.lax.scan(
+        turn, carry, (xs, rows), length=params["length"], reverse=params["reverse"]
+    )
+    return [*carry, *ys], log_weights.reshape(-1), records
+
+
+def _replay_cond(
+    equation: JaxprEqn, inputs: list, script: Script, position: Array
+) -> tuple[list, Array, list]:
+    """Reads every branch and selects one, which is what vmap makes of a cond anyway."""
+    index, operands = inputs[0], inputs[1:]
+    outputs, log_weights, records = [], [], []
+    size = script.outcomes.shape[0]
+    for number, branch in enumerate(equation.params["branches"]):
+        read = len(arities(branch))
+        branch_outputs, weights, branch_records = replay(branch, operands, script.part(0, read), position)
+        idle = jnp.where(script.outcomes[read:size] == 0, 0.0, -jnp.inf)
+        outputs.append(branch_outputs)
+        log_weights.append(jnp.concatenate([weights, idle]))
+        for record in branch_records:
+            taken = record.active & (index == number)
+            records.append(eqx.tree_at(lambda r: r.active, record, taken))
+    index = index.astype(jnp.int32)
+    selected = [jax.lax.select_n(index, *cases) for cases in zip(*outputs, strict=True)]
+    return selected, jax.lax.select_n(index, *log_weights), records

@@ -1,0 +1,147 @@
+"""One abstract pass over a jaxpr: where it draws, how many outcomes each draw has, and what cannot be enumerated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+from jax.extend.core.primitives import (
+    cond_p,
+    random_bits_p,
+    random_fold_in_p,
+    random_gamma_p,
+    random_split_p,
+    rng_bit_generator_p,
+    rng_uniform_p,
+    scan_p,
+    while_p,
+)
+
+from probinf._choice import choice_p, uniform_cells_p
+from probinf.validity._errors import NotEnumerable
+from probinf.validity._source import UNKNOWN_LINE, source_line
+
+SITES = (choice_p, uniform_cells_p)
+KEY_FORKS = (random_split_p, random_fold_in_p)
+_RAW_DRAWS = (random_bits_p, random_gamma_p, rng_bit_generator_p, rng_uniform_p)
+# Calls that merely wrap a body; the replay reads the body in their place.
+_BODIES = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "remat2": "jaxpr",
+    "checkpoint": "jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "custom_vjp_call_jaxpr": "fun_jaxpr",
+}
+
+
+class Site(NamedTuple):
+    """One line that draws: `count` scalar draws of `arity` outcomes each."""
+
+    name: str
+    source: str
+    arity: int
+    count: int
+
+
+def open_jaxpr(jaxpr: Any) -> tuple[Jaxpr, tuple]:
+    """The body of a sub-jaxpr and its constants, whether it is closed or not."""
+    return (jaxpr.jaxpr, tuple(jaxpr.consts)) if isinstance(jaxpr, ClosedJaxpr) else (jaxpr, ())
+
+
+def inlined_body(equation: JaxprEqn) -> Any | None:
+    """The sub-jaxpr of a call that is read in place, None for every other equation."""
+    name = _BODIES.get(equation.primitive.name)
+    return None if name is None else equation.params[name]
+
+
+def site_arity(equation: JaxprEqn) -> int:
+    """Outcomes of each scalar draw of a site: the choices, or the cells between the breaks."""
+    outcomes = equation.invars[1].aval.shape[-1]  # pyright: ignore[reportAttributeAccessIssue]
+    return outcomes if equation.primitive is choice_p else outcomes + 1
+
+
+def _sub_jaxprs(equation: JaxprEqn) -> Iterator[Jaxpr]:
+    for value in equation.params.values():
+        for item in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(item, ClosedJaxpr | Jaxpr):
+                yield open_jaxpr(item)[0]
+
+
+def holds(jaxpr: Any, primitives: tuple) -> bool:
+    """Whether any of the primitives occurs in the jaxpr, at any depth."""
+    return any(
+        equation.primitive in primitives or any(holds(sub, primitives) for sub in _sub_jaxprs(equation))
+        for equation in open_jaxpr(jaxpr)[0].eqns
+    )
+
+
+def arities(jaxpr: Any) -> list[int]:
+    """The number of outcomes of every scalar draw, in the order in which the replay reads its script.
+
+    A scan repeats its body's; the branches of a cond share theirs, each slot as wide as the widest branch.
+
+    Raises: NotEnumerable for draws inside a while loop or inside a call that the replay cannot enter.
+    """
+    found: list[int] = []
+    for equation in open_jaxpr(jaxpr)[0].eqns:
+        primitive = equation.primitive
+        if primitive in SITES:
+            size = math.prod(equation.outvars[0].aval.shape)  # pyright: ignore[reportAttributeAccessIssue]
+            found += [site_arity(equation)] * size
+        elif (body := inlined_body(equation)) is not None:
+            found += arities(body)
+        elif primitive is scan_p:
+            found += arities(equation.params["jaxpr"]) * equation.params["length"]
+        elif primitive is cond_p:
+            branches = [arities(branch) for branch in equation.params["branches"]]
+            found += [max(row) for row in zip_longest(*branches, fillvalue=1)]
+        elif any(holds(sub, SITES) for sub in _sub_jaxprs(equation)):
+            raise NotEnumerable(_refusal(equation))
+    return found
+
+
+def sites(jaxpr: Any, repeats: int = 1, caller: str = UNKNOWN_LINE) -> list[Site]:
+    """Every line that draws, with how often it is reached at most."""
+    found: list[Site] = []
+    for equation in open_jaxpr(jaxpr)[0].eqns:
+        line = source_line(equation, caller)
+        if equation.primitive in SITES:
+            size = math.prod(equation.outvars[0].aval.shape)  # pyright: ignore[reportAttributeAccessIssue]
+            found.append(Site(str(equation.primitive), line, site_arity(equation), size * repeats))
+        else:
+            times = repeats * equation.params["length"] if equation.primitive is scan_p else repeats
+            for sub in _sub_jaxprs(equation):
+                found += sites(sub, times, line)
+    return found
+
+
+def refuse_raw_draws(jaxpr: Any, caller: str = UNKNOWN_LINE) -> None:
+    """Refuses every use of random bits outside `choice` and `uniform_cells`.
+
+    Raises: NotEnumerable, naming the line.
+    """
+    for equation in open_jaxpr(jaxpr)[0].eqns:
+        line = source_line(equation, caller)
+        if equation.primitive in _RAW_DRAWS:
+            raise NotEnumerable(
+                f"{line} draws continuous randomness outside of choice ({equation.primitive}): draw "
+                "with probinf.choice or probinf.uniform_cells, or use a statistical check"
+            )
+        for sub in _sub_jaxprs(equation):
+            refuse_raw_draws(sub, line)
+
+
+def _refusal(equation: JaxprEqn) -> str:
+    if equation.primitive is while_p:
+        return (
+            f"{source_line(equation)} draws inside a while loop, whose number of turns is unknown: use probinf.While "
+            "with max, or jax.lax.scan"
+        )
+    return f"{source_line(equation)} draws inside {equation.primitive}, which the replay cannot enter: call it outside"
