@@ -1,4 +1,4 @@
-"""Finds draws that share a key: their outcomes are not independent, though enumeration would take them to be."""
+"""Finds draws that share a key: their outcomes are not independent, though enumeration takes them to be."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Pairs = dict[tuple[int, int], str]
 def check_key_reuse(program: Program, worlds: np.ndarray, log_prob: np.ndarray) -> None:
     """Compares the keys of all draws, on up to 256 possible worlds.
 
-    Two draws that share a key, or of which one uses a key from which the other's was split or folded, are reported
-    where both matter to one world: changing either outcome alone changes an output or another draw's law. Branches
-    that exclude one another may share a key (under vmap both are computed, and one result is dropped).
+    Two draws that share a key, or of which one uses a key that the other's was split or folded from, are
+    reported where both matter to one world: changing either outcome alone changes an output or the law of
+    another draw. Branches that exclude one another may share a key (under vmap both run, one is dropped).
 
     Raises: KeyReuseError, naming both lines.
     """
@@ -48,7 +48,7 @@ def _check_batch(program: Program, outcomes: np.ndarray) -> None:
 
 
 def _pairs_of_world(records: Any, row: int, seen: dict[bytes, Pairs]) -> Pairs:
-    """Slots of one world whose keys are equal or descend from one another; worlds with equal keys are done once."""
+    """Slots of one world whose keys are equal or related; worlds with the same keys are done once."""
     arrays = [np.ascontiguousarray(x[row]) for record in records for x in _arrays(record)]
     name = b"".join(x.tobytes() for x in arrays)
     if name not in seen:
@@ -98,21 +98,21 @@ def _add(found: Pairs, first: tuple, second: tuple, what: str) -> None:
 
 
 def _matters(program: Program, outcomes: np.ndarray, base: Runs, slot: int) -> np.ndarray:
-    """For each world, whether another possible outcome of the slot changes an output or the law of another draw."""
+    """For each world, whether another outcome of the slot changes an output or the law of another draw."""
     result = np.zeros(len(outcomes), dtype=bool)
     others = np.arange(outcomes.shape[1]) != slot
     for shift in range(1, program.arities[slot]):
         changed = outcomes.copy()
         changed[:, slot] = (changed[:, slot] + shift) % program.arities[slot]
         runs = program.run(changed)
-        differs = _differs(base.log_weights[:, others], runs.log_weights[:, others])
+        differs = differing_rows(base.log_weights[:, others], runs.log_weights[:, others])
         for before, after in zip(base.outputs, runs.outputs, strict=True):
-            differs |= _differs(before, after)
+            differs |= differing_rows(before, after)
         result |= differs & (runs.log_weights[:, slot] > -np.inf)
     return result
 
 
-def _differs(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def differing_rows(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Row by row, whether two batches differ beyond rounding."""
     same = np.isclose(before, after, rtol=1e-9, atol=1e-12, equal_nan=True).reshape(len(before), -1)
     return ~np.all(same, axis=1)

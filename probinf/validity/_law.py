@@ -51,7 +51,7 @@ class EnumeratedLaw(eqx.Module):
             return jax.tree.map(lambda v: np.tensordot(self.probability, np.asarray(v), axes=1), values)
 
     def grouped(self) -> EnumeratedLaw:
-        """The law of the output: one row for each distinct output (to nine decimals), probabilities summed."""
+        """The law of the output: one row for each distinct output (to nine decimals)."""
         arrays = [x for x in jax.tree.leaves(self.outputs) if isinstance(x, np.ndarray)]
         rows = np.ascontiguousarray(np.concatenate([as_rows(x) for x in arrays], axis=1))
         names = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
@@ -78,13 +78,13 @@ def enumerate_law(
 ) -> EnumeratedLaw:
     """Exact law of `f(key, *args)` over all outcomes of its `choice` and `uniform_cells` draws.
 
-    Law: the program that runs on the device, read in float64 (floating-point arrays in `f` and `args` are promoted).
-    Works through jit, vmap, scan, cond and their nesting. Draws that no output depends on are left out.
+    Law: the program that runs on the device, read in float64 (floating-point arrays in `f` and `args` are
+    promoted). Works through jit, vmap, scan, cond and their nesting. Draws that no output needs are left out.
 
     `position` in (0, 1) is the point at which each cell of a `uniform_cells` is evaluated.
 
-    Raises: NotEnumerable for continuous randomness and for draws inside a while loop; TooManyWorlds above `limit`;
-    KeyReuseError where two draws share a key; ValueError for a law that is not a number.
+    Raises: NotEnumerable for continuous randomness, for draws inside a while loop, and for NaN logits;
+    TooManyWorlds above `limit`; KeyReuseError where two draws share a key.
     """
     with jax.enable_x64(True):
         program = Program(f, key, args, limit)
@@ -96,16 +96,15 @@ def enumerate_law(
 def _possible(program: Program, position: float) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Numbers, log-probabilities and outputs of the worlds whose probability is not zero."""
     kept = []
-    for start in range(0, program.worlds, program.rows):
-        worlds = np.arange(start, min(start + program.rows, program.worlds))
-        runs = program.run(program.outcomes(worlds), position)
+    for worlds, runs in program.batches(position):
         log_prob = runs.log_prob
         if np.any(np.isnan(log_prob)):
             raise NotEnumerable(f"a draw has a probability that is not a number: {_undefined(program)}")
         possible = log_prob > -np.inf
         kept.append((worlds[possible], log_prob[possible], [x[possible] for x in runs.outputs]))
-    outputs = [np.concatenate(leaf) for leaf in zip(*(k[2] for k in kept), strict=True)]
-    return np.concatenate([k[0] for k in kept]), np.concatenate([k[1] for k in kept]), outputs
+    worlds, log_probs, outputs = zip(*kept, strict=True)
+    leaves = [np.concatenate(leaf) for leaf in zip(*outputs, strict=True)]
+    return np.concatenate(worlds), np.concatenate(log_probs), leaves
 
 
 def _undefined(program: Program) -> str:

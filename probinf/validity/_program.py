@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -42,7 +42,7 @@ class Runs(NamedTuple):
 
 def is_key(x: Any) -> bool:
     """Whether a leaf is an array of typed PRNG keys."""
-    return eqx.is_array(x) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return eqx.is_array(x) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def promote(tree: PyTree) -> PyTree:
@@ -67,18 +67,15 @@ class Program:
 
     arities: tuple[int, ...]
     sites: tuple[Site, ...]
-    leaves: list[Any]
 
-    def __init__(
-        self, f: Callable[..., PyTree], key: PRNGKeyArray, arguments: tuple, limit: int, copies: int = 1
-    ):
-        """Traces `f` once; `limit` bounds the number of scripts times `copies`.
+    def __init__(self, f: Callable[..., PyTree], key: PRNGKeyArray, arguments: tuple, limit: int):
+        """Traces `f` once; `limit` bounds the number of scripts.
 
         Raises: NotEnumerable, TooManyWorlds.
         """
         check_key(key)
         dynamic, static = eqx.partition(promote((f, key, arguments)), eqx.is_array)
-        self.leaves, structure = jax.tree.flatten(dynamic)
+        self._leaves, structure = jax.tree.flatten(dynamic)
         kept: list[Any] = []
 
         def flat(leaves: list) -> PyTree:
@@ -91,7 +88,7 @@ class Program:
             kept.append(rest)
             return arrays
 
-        closed, shape = jax.make_jaxpr(flat, return_shape=True)(self.leaves)
+        closed, shape = jax.make_jaxpr(flat, return_shape=True)(self._leaves)
         self._static = kept[-1]
         self._structure = jax.tree.structure(shape)
         body, _ = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars), instantiate=True)
@@ -100,37 +97,31 @@ class Program:
         self.arities = tuple(arities(jaxpr))
         self.sites = tuple(sites(jaxpr))
         self.worlds = math.prod(self.arities)
-        if self.worlds * copies > limit:
+        if self.worlds > limit:
             detail = "; ".join(f"{s.count} draws of {s.arity} outcomes at {s.source}" for s in self.sites)
-            raise TooManyWorlds(self.worlds * copies, limit, detail)
+            raise TooManyWorlds(self.worlds, limit, detail)
         most = min(_MOST_ROWS, max(1, _MEMORY // (1 + _bytes(jaxpr))))
-        batches = -(-self.worlds * copies // most)
-        self.rows = -(-self.worlds * copies // batches)
-        self._run = jax.jit(_batched(jaxpr, len(self.arities)), static_argnames=("in_axes",))
+        batches = -(-self.worlds // most)
+        self.rows = -(-self.worlds // batches)
+        self._run = jax.jit(_batched(jaxpr, len(self.arities)))
 
     def outcomes(self, worlds: np.ndarray) -> np.ndarray:
         """The scripts with these numbers, in mixed radix: int32 [rows, slots]."""
         strides = np.cumprod(np.array([1, *self.arities[::-1]], dtype=np.int64))[-2::-1]
         return ((worlds[:, None] // strides) % np.array(self.arities, dtype=np.int64)).astype(np.int32)
 
-    def run(
-        self,
-        outcomes: np.ndarray,
-        position: float = 0.5,
-        leaves: Sequence[Any] | None = None,
-        in_axes: tuple[int | None, ...] | None = None,
-    ) -> Runs:
-        """Runs at most `self.rows` scripts, padded to that size so that everything compiles once.
-
-        `leaves` replaces the traced arguments; those whose `in_axes` is 0 have one row a script.
-        """
-        leaves = self.leaves if leaves is None else leaves
-        in_axes = (None,) * len(self.leaves) if in_axes is None else in_axes
+    def run(self, outcomes: np.ndarray, position: float = 0.5) -> Runs:
+        """Runs at most `self.rows` scripts, padded to that size so that everything compiles once."""
         count = len(outcomes)
-        pad = np.minimum(np.arange(self.rows), count - 1)
-        padded = [x if axis is None else x[pad] for x, axis in zip(leaves, in_axes, strict=True)]
-        outputs, log_weights, records = self._run(outcomes[pad], padded, position, in_axes=in_axes)
+        padded = outcomes[np.minimum(np.arange(self.rows), count - 1)]
+        outputs, log_weights, records = self._run(padded, self._leaves, position)
         return jax.tree.map(lambda x: np.asarray(x)[:count], Runs(outputs, log_weights, records))
+
+    def batches(self, position: float = 0.5) -> Iterator[tuple[np.ndarray, Runs]]:
+        """All scripts in numerical order, batch by batch: their numbers, and what they did."""
+        for start in range(0, self.worlds, self.rows):
+            worlds = np.arange(start, min(start + self.rows, self.worlds))
+            yield worlds, self.run(self.outcomes(worlds), position)
 
     def unflatten(self, outputs: list[np.ndarray]) -> PyTree:
         """The output as the program returned it, with a leading axis on every array."""
@@ -139,13 +130,11 @@ class Program:
 
 def _batched(jaxpr: ClosedJaxpr, slots: int) -> Callable:
     def one(outcomes: Any, leaves: list, position: Any) -> tuple[list, Any, list]:
-        outputs, log_weights, records = replay(jaxpr, leaves, Script(outcomes, jnp.arange(slots)), position)
+        script = Script(outcomes, jnp.arange(slots))
+        outputs, log_weights, records = replay(jaxpr, leaves, script, position)
         return [jax.random.key_data(x) if is_key(x) else x for x in outputs], log_weights, records
 
-    def batch(outcomes: Any, leaves: list, position: Any, in_axes: tuple) -> tuple[list, Any, list]:
-        return jax.vmap(one, in_axes=(0, list(in_axes), None))(outcomes, leaves, position)
-
-    return batch
+    return jax.vmap(one, in_axes=(0, None, None))
 
 
 def _bytes(jaxpr: Any) -> int:

@@ -1,6 +1,6 @@
-"""The second reading of a jaxpr: every draw takes its outcome from a script and reports that outcome's log-probability.
+"""The second reading of a jaxpr: every draw takes its outcome from a script and reports its log-probability.
 
-The replay is a pure function of the script, so one `jit(vmap(...))` evaluates a program on all of its outcomes.
+The replay is a pure function of the script, so one `jit(vmap(...))` evaluates a program on all outcomes.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def replay(jaxpr: Any, arguments: list, script: Script, position: Array) -> tupl
 
     Law: over all scripts, the outputs weighted by `exp(sum(log_weights))` are the law of the program.
 
-    Returns the outputs, the log-probability of each slot given the earlier ones, and the record of key uses. A slot
-    that this path does not read has the single outcome 0, and an outcome that does not exist has weight -inf.
+    Returns the outputs, the log-probability of each slot given the earlier ones, and the record of key uses.
+    A slot that this path does not read has the single outcome 0; one that does not exist has weight -inf.
     """
     body, constants = open_jaxpr(jaxpr)
     values: dict[Any, Any] = dict(zip(body.constvars, constants, strict=True))

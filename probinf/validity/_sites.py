@@ -1,4 +1,4 @@
-"""One abstract pass over a jaxpr: where it draws, how many outcomes each draw has, and what cannot be enumerated."""
+"""One abstract pass over a jaxpr: where it draws, how many outcomes each draw has, what it refuses."""
 
 from __future__ import annotations
 
@@ -139,9 +139,10 @@ def refuse_raw_draws(jaxpr: Any, caller: str = UNKNOWN_LINE) -> None:
 
 
 def _refusal(equation: JaxprEqn) -> str:
+    line = source_line(equation)
     if equation.primitive is while_p:
         return (
-            f"{source_line(equation)} draws inside a while loop, whose number of turns is unknown: use probinf.While "
-            "with max, or jax.lax.scan"
+            f"{line} draws inside a while loop, whose number of turns is unknown: "
+            "use probinf.While with max, or jax.lax.scan"
         )
-    return f"{source_line(equation)} draws inside {equation.primitive}, which the replay cannot enter: call it outside"
+    return f"{line} draws inside {equation.primitive}, which the replay cannot enter: call it outside"

@@ -11,7 +11,7 @@ import jaxtyping
 
 import probinf._choice
 
-# Frames of these say nothing about where the user drew; beartype's generated wrappers are named "<@beartype...".
+# Frames of these say nothing about where the user drew; beartype names its wrappers "<@beartype...".
 _PASSED_OVER = (
     *(os.path.dirname(str(module.__file__)) + os.sep for module in (jax, equinox, jaxtyping)),
     str(probinf._choice.__file__),
@@ -24,7 +24,7 @@ UNKNOWN_LINE = "an unknown line"
 def source_line(equation: Any, caller: str = UNKNOWN_LINE) -> str:
     """`file:line (function)` of the innermost frame that is neither JAX's nor the drawing primitive's own.
 
-    `caller` stands in where there is none: the body of a function that JAX itself compiles has no frame of the user.
+    `caller` stands in where there is none: a function that JAX itself compiles has no frame of the user.
     """
     traceback = equation.source_info.traceback
     for frame in traceback.frames if traceback is not None else ():
