@@ -62,11 +62,11 @@ def sample(
         from rich.progress import Progress
 
         with Progress(transient=True) as bar:
-            cloud, info = _on_scans(sampler, observer=_bar_observer(bar))(key, cloud)
+            cloud, info = _on_scans(sampler, observer=_bar_observer(bar)).consume(key, cloud)
     elif sampler.traceable:
         cloud, info = _compiled(sampler, key, cloud)
     else:
-        cloud, info = sampler(key, cloud)
+        cloud, info = sampler.consume(key, cloud)
     status = run_status(cloud, info)
     if throw and status is not Status.OK:
         raise RunError(status)

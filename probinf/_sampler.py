@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import functools
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import equinox as eqx
@@ -37,6 +39,13 @@ class Sampler(eqx.Module, Generic[In, Out]):
 
         Raises: MeaningError where the composition is invalid.
         """
+
+    def consume(self, key: PRNGKeyArray, cloud: Particles[In]) -> tuple[Particles[Out], Info]:
+        """The same as a call, but gives up the input: large lane states are changed in place, not copied.
+
+        Compositions use it on the clouds between their stages, which nobody else holds.
+        """
+        return self(key, cloud)
 
     @property
     def traceable(self) -> bool:
@@ -73,21 +82,17 @@ class Chain(Sampler):
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, tuple[Info, ...]]:
         """Runs the stages in order."""
-        check_key(key)
-        infos = []
-        for stage, stage_key in zip(self.stages, jax.random.split(key, len(self.stages)), strict=True):
-            cloud, info = stage(stage_key, cloud)
-            infos.append(info)
-        return cloud, tuple(infos)
+        runs = [self.stages[0].__call__, *(stage.consume for stage in self.stages[1:])]
+        return _in_order(runs, key, cloud)
+
+    def consume(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, tuple[Info, ...]]:
+        """Runs the stages in order, the first one in place too."""
+        return _in_order([stage.consume for stage in self.stages], key, cloud)
 
     def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, tuple[Info, ...]]:
         """Runs the stages in order, each in its conditional form."""
-        check_key(key)
-        infos = []
-        for stage, stage_key in zip(self.stages, jax.random.split(key, len(self.stages)), strict=True):
-            cloud, info = stage.conditional(stage_key, cloud, reference)
-            infos.append(info)
-        return cloud, tuple(infos)
+        runs = [functools.partial(_hold, stage, reference) for stage in self.stages]
+        return _in_order(runs, key, cloud)
 
     def meaning(self, m: Measure) -> Measure:
         """Folds the stages' meanings."""
@@ -120,6 +125,19 @@ class Kernel(eqx.Module):
     @abc.abstractmethod
     def invariant(self) -> Measure:
         """The (unnormalised) measure that the kernel keeps."""
+
+
+def _in_order(runs: list[Callable], key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, tuple[Info, ...]]:
+    check_key(key)
+    infos = []
+    for run, stage_key in zip(runs, jax.random.split(key, len(runs)), strict=True):
+        cloud, info = run(stage_key, cloud)
+        infos.append(info)
+    return cloud, tuple(infos)
+
+
+def _hold(stage: Sampler, reference: Any, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Info]:
+    return stage.conditional(key, cloud, reference)
 
 
 def _stages(sampler: Sampler) -> tuple[Sampler, ...]:

@@ -76,17 +76,26 @@ class Scan(Sampler):
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ScanInfo]:
         """Runs all steps."""
-        return self._fold(key, cloud, lambda stage, k, c: stage(k, c))
+        return self._fold(key, cloud, lambda stage, k, c: stage(k, c), lambda stage, k, c: stage.consume(k, c))
+
+    def consume(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ScanInfo]:
+        """Runs all steps, the first one in place too."""
+        return self._fold(key, cloud, lambda stage, k, c: stage.consume(k, c))
 
     def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, ScanInfo]:
         """Runs all steps in their conditional form."""
         return self._fold(key, cloud, lambda stage, k, c: stage.conditional(k, c, reference))
 
-    def _fold(self, key: PRNGKeyArray, cloud: Particles, run: Callable) -> tuple[Particles, ScanInfo]:
+    def _fold(
+        self, key: PRNGKeyArray, cloud: Particles, run: Callable, run_later: Callable | None = None
+    ) -> tuple[Particles, ScanInfo]:
+        """Folds the stage; on the host, steps after the first own their cloud and use `run_later`."""
         check_key(key)
         keys = jax.random.split(key, self.steps)
 
-        def step(cloud: Particles, row: tuple[PRNGKeyArray, Any]) -> tuple[Particles, tuple[Info, Any]]:
+        def step(
+            cloud: Particles, row: tuple[PRNGKeyArray, Any], run: Callable = run
+        ) -> tuple[Particles, tuple[Info, Any]]:
             step_key, x = row
             cloud, info = run(self.at(x), step_key, cloud)
             return cloud, (info, None if self.record is None else self.record(cloud, info))
@@ -99,7 +108,8 @@ class Scan(Sampler):
             compiled = eqx.filter_jit(step) if traceable else step
             rows = []
             for i in range(self.steps):
-                cloud, row = compiled(cloud, (keys[i], self.row(i)))
+                later = run if traceable or i == 0 else (run_later or run)
+                cloud, row = compiled(cloud, (keys[i], self.row(i)), later)
                 rows.append(row)
                 if self.observer is not None:
                     self.observer(i + 1, self.steps, cloud)
@@ -144,6 +154,13 @@ class While(Sampler):
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, WhileInfo]:
         """Runs until the condition fails or the budget is spent."""
+        return self._loop(key, cloud, in_place=False)
+
+    def consume(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, WhileInfo]:
+        """Runs until the condition fails or the budget is spent, the first step in place too."""
+        return self._loop(key, cloud, in_place=True)
+
+    def _loop(self, key: PRNGKeyArray, cloud: Particles, *, in_place: bool) -> tuple[Particles, WhileInfo]:
         check_key(key)
         keys = jax.random.split(key, self.max_steps)
         steps, last = jnp.int32(0), None
@@ -165,7 +182,8 @@ class While(Sampler):
             for step_key in keys:
                 if not bool(self.condition(cloud)):
                     break
-                cloud, last = self.stage(step_key, cloud)
+                run = self.stage.consume if in_place or steps > 0 else self.stage
+                cloud, last = run(step_key, cloud)
                 steps = steps + 1
         return cloud, WhileInfo(status_if(self.condition(cloud), Status.BUDGET), steps, last)
 

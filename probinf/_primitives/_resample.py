@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -10,20 +11,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from probinf._choice import check_key
-from probinf._measure import Guarantee, Measure
+from probinf._measure import Guarantee, MeaningError, Measure
 from probinf._particles import Particles, add_log, log_mean_exp, take_lanes
+from probinf._primitives._lanes import on_lanes
 from probinf._sampler import Sampler
 from probinf._status import Status, status_if
 from probinf.resampling import Scheme, Systematic, adaptive_ancestors, effective_sample_size
 
 
 class ResampleInfo(NamedTuple):
-    """`ancestors`: where each lane came from; `ess`: effective sample size of the selection weights before."""
+    """`ancestors`: where each lane came from. Per island: whether it resampled, and the effective sample size before."""
 
     status: Int[Array, ""]
     ancestors: Int[Array, " N"]
-    resampled: Bool[Array, ""]
-    ess: Float[Array, ""]
+    resampled: Bool[Array, " islands"]
+    ess: Float[Array, " islands"]
 
 
 class Resample(Sampler):
@@ -33,47 +35,60 @@ class Resample(Sampler):
     where the effective sample size is below `ess * N`; that keeps the law exactly as well. A dead cloud is left as it
     is. Under a twist g, selection is by w * g and survivors keep the weight 1 / g.
 
-    Raises: ValueError where `ess` is outside (0, 1].
+    With `islands` > 1 the cloud is that many independent filters of N / islands lanes each, side by side in one batch:
+    lanes are replaced within their island only, and an island's mass stays in its own weights.
+
+    Raises: ValueError where `ess` is outside (0, 1], or the islands do not divide the cloud.
+
+    Source: islands after Verge et al., "On parallel implementation of sequential Monte Carlo methods" (arXiv 1306.3911).
     """
 
     scheme: Scheme = Systematic()
     ess: float | None = eqx.field(static=True, default=None)
+    islands: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
         """Rejects a threshold that never or always triggers by accident."""
         if self.ess is not None and not 0.0 < self.ess <= 1.0:
             raise ValueError(f"ess is a fraction of the number of particles in (0, 1], got {self.ess}")
+        if self.islands < 1:
+            raise ValueError(f"a cloud has at least one island, got islands={self.islands}")
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ResampleInfo]:
         """Resamples where the weights ask for it."""
-        return self._apply(key, cloud, conditional=False)
+        return self._apply(key, cloud)
+
+    def consume(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ResampleInfo]:
+        """Resamples in place."""
+        return self._apply(key, cloud, in_place=True)
 
     def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, ResampleInfo]:
-        """Lane 0 survives in lane 0; the others follow the scheme's law given that."""
+        """Lane 0 survives in lane 0; the others follow the scheme's law given that.
+
+        Raises: MeaningError for islands: only one of them could hold the reference.
+        """
         del reference
+        if self.islands > 1:
+            raise MeaningError("conditional SMC holds one reference: use islands=1")
         return self._apply(key, cloud, conditional=True)
 
-    def _apply(self, key: PRNGKeyArray, cloud: Particles, *, conditional: bool) -> tuple[Particles, ResampleInfo]:
+    def _apply(
+        self, key: PRNGKeyArray, cloud: Particles, *, conditional: bool = False, in_place: bool = False
+    ) -> tuple[Particles, ResampleInfo]:
         check_key(key)
-        selection = add_log(cloud.log_weights, cloud.log_twist)
-        ancestors, resampled = _decide(self.scheme, self.ess, key, selection, conditional)
-        alive = jnp.max(selection) > -jnp.inf
-        resampled = resampled & alive
-        info = ResampleInfo(status_if(False, Status.OK), ancestors, resampled, effective_sample_size(selection))
+        if cloud.n % self.islands:
+            raise ValueError(f"{self.islands} islands do not divide a cloud of {cloud.n} lanes")
+        decision = _decide(self, key, cloud.replace(values=()), conditional)
 
         def survivors(cloud: Particles) -> Particles:
-            log_twist = jnp.take(cloud.log_twist, ancestors)
-            return Particles(
-                take_lanes(cloud.values, ancestors),
-                -log_twist,
-                cloud.log_evidence + log_mean_exp(selection),
-                log_twist,
-            )
+            values = on_lanes(_Take(decision.info.ancestors), cloud.values, in_place=in_place)
+            return decision.cloud.replace(values=values)
 
-        if isinstance(resampled, jax.core.Tracer):
+        any_resampled = jnp.any(decision.info.resampled)
+        if isinstance(any_resampled, jax.core.Tracer):
             # The gather stands inside the branch: a cloud that is not resampled is not copied.
-            return jax.lax.cond(resampled, survivors, lambda cloud: cloud, cloud), info
-        return (survivors(cloud) if resampled else cloud), info
+            return jax.lax.cond(any_resampled, survivors, lambda cloud: cloud, cloud), decision.info
+        return (survivors(cloud) if any_resampled else cloud), decision.info
 
     def meaning(self, m: Measure) -> Measure:
         """m, through the weights."""
@@ -85,11 +100,51 @@ class Resample(Sampler):
         return False
 
 
+class _Take(eqx.Module):
+    """The gather of lanes, as a function of the lanes."""
+
+    ancestors: Int[Array, " N"]
+
+    def __call__(self, values: Any) -> Any:
+        return take_lanes(values, self.ancestors)
+
+
+class _Decision(NamedTuple):
+    """The weights of the cloud after resampling (its values are moved only if need be), and the report."""
+
+    cloud: Particles
+    info: ResampleInfo
+
+
 # One compiled program for a run that the host drives; inside a trace it is inlined.
 @eqx.filter_jit
-def _decide(
-    scheme: Scheme, ess: float | None, key: PRNGKeyArray, selection: Float[Array, " N"], conditional: bool
-) -> tuple[Int[Array, " N"], Bool[Array, ""]]:
+def _decide(sampler: Resample, key: PRNGKeyArray, cloud: Particles, conditional: bool) -> _Decision:
+    grid = (sampler.islands, cloud.n // sampler.islands)
+    selection = add_log(cloud.log_weights, cloud.log_twist).reshape(grid)
+    # One island draws with the key itself, so that it is the plain filter to the last bit.
+    keys = key[None] if sampler.islands == 1 else jax.random.split(key, sampler.islands)
+    draw = functools.partial(_ancestors, sampler.scheme, sampler.ess, conditional)
+    ancestors, resampled = draw(keys[0], selection[0]) if sampler.islands == 1 else jax.vmap(draw)(keys, selection)
+    resampled = jnp.reshape(resampled, (-1,)) & (jnp.max(selection, axis=1) > -jnp.inf)
+    ancestors = ancestors.reshape(grid) + (jnp.arange(grid[0]) * grid[1])[:, None]
+    ancestors = jnp.where(resampled[:, None], ancestors, jnp.arange(cloud.n).reshape(grid)).reshape(-1)
+    log_mass = jax.vmap(log_mean_exp)(selection)
+    log_twist = jnp.take(cloud.log_twist, ancestors)
+    banked = log_mass[0] if sampler.islands == 1 else jnp.zeros_like(log_mass[0])
+    kept = jnp.zeros_like(log_mass) if sampler.islands == 1 else log_mass
+    log_weights = jnp.where(
+        jnp.repeat(resampled, grid[1]), jnp.repeat(kept, grid[1]) - log_twist, cloud.log_weights
+    )
+    weighed = Particles(
+        (), log_weights, cloud.log_evidence + jnp.where(resampled[0], banked, 0.0), log_twist
+    )
+    ess = jax.vmap(effective_sample_size)(selection)
+    return _Decision(weighed, ResampleInfo(status_if(False, Status.OK), ancestors, resampled, ess))
+
+
+def _ancestors(
+    scheme: Scheme, ess: float | None, conditional: bool, key: PRNGKeyArray, selection: Float[Array, " L"]
+) -> tuple[Int[Array, " L"], Bool[Array, ""]]:
     if ess is None:
         draw = scheme.conditional if conditional else scheme
         return draw(key, selection), jnp.asarray(True)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from probinf._choice import check_key
 from probinf._measure import Distribution, Factor, Guarantee, Measure, as_distribution, as_factor
 from probinf._particles import Particles, add_log
+from probinf._primitives._lanes import on_lanes
 from probinf._sampler import Sampler
 from probinf._status import Status, status_if
 
@@ -42,8 +43,16 @@ class Draw(Sampler):
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, DrawInfo]:
         """One draw per lane."""
+        return self._draw(key, cloud, in_place=False)
+
+    def consume(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, DrawInfo]:
+        """One draw per lane, in place."""
+        return self._draw(key, cloud, in_place=True)
+
+    def _draw(self, key: PRNGKeyArray, cloud: Particles, *, in_place: bool) -> tuple[Particles, DrawInfo]:
         check_key(key)
-        values = self.distribution.sample_lanes(key, cloud.values, cloud.n)
+        extend = _Extend(self.distribution, key, cloud.n)
+        values = on_lanes(extend, cloud.values, in_place=in_place) if self.traceable else extend(cloud.values)
         return cloud.replace(values=values), DrawInfo(status_if(False, Status.OK))
 
     def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, DrawInfo]:
@@ -61,6 +70,17 @@ class Draw(Sampler):
     def traceable(self) -> bool:
         """Whether the distribution is."""
         return self.distribution.traceable
+
+
+class _Extend(eqx.Module):
+    """A draw for each lane, as a function of the lanes."""
+
+    distribution: Distribution
+    key: PRNGKeyArray
+    n: int = eqx.field(static=True)
+
+    def __call__(self, values: Any) -> Any:
+        return self.distribution.sample_lanes(self.key, values, self.n)
 
 
 class Reweight(Sampler):
