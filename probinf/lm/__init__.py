@@ -1,0 +1,41 @@
+"""Language models: a protocol, an exact toy, and a Llama decoder made for clouds of texts that share a
+prompt.
+"""
+
+from probinf.lm._continue import Continue
+from probinf.lm._decode import decode_block, resample_block, start_generation
+from probinf.lm._download import cache_folder, get_model, model_path
+from probinf.lm._errors import ModelDownloadError, ModelFileError
+from probinf.lm._llama import Llama
+from probinf.lm._llama_config import LlamaConfig
+from probinf.lm._load import LoadedModel, load_model
+from probinf.lm._prompt import Prompt
+from probinf.lm._protocol import Generation, LanguageModel
+from probinf.lm._stop import StopTable, stop_table
+from probinf.lm._tokenizer import Tokenizer
+from probinf.lm._toy import TableLM, enumerate_sequences, random_table_lm
+
+__all__ = [
+    "Continue",
+    "Generation",
+    "LanguageModel",
+    "Llama",
+    "LlamaConfig",
+    "LoadedModel",
+    "ModelDownloadError",
+    "ModelFileError",
+    "Prompt",
+    "StopTable",
+    "TableLM",
+    "Tokenizer",
+    "cache_folder",
+    "decode_block",
+    "enumerate_sequences",
+    "get_model",
+    "load_model",
+    "model_path",
+    "random_table_lm",
+    "resample_block",
+    "start_generation",
+    "stop_table",
+]
