@@ -5,11 +5,12 @@ from __future__ import annotations
 import abc
 import enum
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 # Exponents closer than this are the same: temperatures are sums of float32 increments.
@@ -49,7 +50,14 @@ class Factor(eqx.Module):
     Two factors are the same, and cancel in a ratio, when their type, name and arrays are equal.
     """
 
-    name: eqx.AbstractVar[str]
+    if TYPE_CHECKING:
+        # A type checker would take the declaration below for an argument of every subclass's constructor.
+        @property
+        def name(self) -> str:
+            """What the factor is called in a measure."""
+            ...
+    else:
+        name: eqx.AbstractVar[str]
 
     @property
     def traceable(self) -> bool:
@@ -226,7 +234,7 @@ def as_distribution(distribution: Any, name: str | None = None) -> Distribution:
 
 
 def _concrete(x: Any) -> bool:
-    return not isinstance(x, jax.core.Tracer)
+    return not isinstance(x, Tracer)
 
 
 def _same_factor(a: Factor, b: Factor) -> bool:
