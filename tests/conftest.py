@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
+import beartype.typing  # noqa: F401  (named inside TYPECHECKER)
 import jax
 import pytest
 from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# The hook decorates methods, not classes, so beartype cannot know what `Self` is: it lets any object pass.
+TYPECHECKER = (
+    "beartype.beartype(conf=beartype.BeartypeConf(hint_overrides=beartype.FrozenDict("
+    "{beartype.typing.Self: object})))"
+)
 # Before the first import of probinf: every annotated shape and type is checked at run time.
-install_import_hook("probinf", "beartype.beartype")
+install_import_hook("probinf", TYPECHECKER)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Compilation dominates the run time of the tests, so its results are kept between runs.
