@@ -23,9 +23,9 @@ class BrokenCells(ValueError):
 
 
 def check_cells(f: Callable[..., PyTree], key: PRNGKeyArray, *args: Any, limit: int = 2_000_000) -> None:
-    """Evaluates `f(key, *args)` on all of its scripts at three points of every cell, and compares.
+    """Evaluates `f(key, *args)` on every script, three points a cell, and compares.
 
-    Law: `enumerate_law` is exact where the result is constant on every cell; a single break that was left out is
+    Law: `enumerate_law` is exact where the result is constant on every cell. A single break left out is
     seen if it lies between 1.4 % and 98.6 % of the width of its cell.
 
     Raises: BrokenCells, naming the lines; NotEnumerable and TooManyWorlds as `enumerate_law` does.
