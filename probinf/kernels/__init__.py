@@ -1,0 +1,20 @@
+"""Markov kernels that state the measure they leave invariant."""
+
+from probinf.kernels._conditional_smc import ConditionalInfo as ConditionalInfo
+from probinf.kernels._conditional_smc import ConditionalSMC as ConditionalSMC
+from probinf.kernels._conditional_smc import conditional_smc as conditional_smc
+from probinf.kernels._cycle import Cycle as Cycle
+from probinf.kernels._metropolis import MetropolisHastings as MetropolisHastings
+from probinf.kernels._metropolis import MetropolisInfo as MetropolisInfo
+from probinf.kernels._pimh import (
+    ParticleIndependentMetropolisHastings as ParticleIndependentMetropolisHastings,
+)
+from probinf.kernels._pimh import ParticleState as ParticleState
+from probinf.kernels._pimh import pimh as pimh
+from probinf.kernels._pmmh import ModelState as ModelState
+from probinf.kernels._pmmh import ParticleMarginalMetropolisHastings as ParticleMarginalMetropolisHastings
+from probinf.kernels._pmmh import pmmh as pmmh
+from probinf.kernels._proposal import FiniteProposal as FiniteProposal
+from probinf.kernels._proposal import Proposal as Proposal
+from probinf.kernels._proposal import RandomWalk as RandomWalk
+from probinf.kernels._proposal import random_walk as random_walk

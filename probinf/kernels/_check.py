@@ -1,0 +1,33 @@
+"""What a sampler must be so that a kernel can be built on it."""
+
+from __future__ import annotations
+
+from probinf._measure import Guarantee, MeaningError, Measure
+from probinf._sampler import Sampler
+
+_PROPER = (Guarantee.EXACT, Guarantee.PROPER, Guarantee.CHANGES_TARGET)
+
+
+def target_of(sampler: Sampler, who: str) -> Measure:
+    """What a sampler means from nothing, if its weights are proper for it.
+
+    Raises: TypeError where `sampler` is none, or runs on the host; MeaningError where its weights are not
+    proper.
+    """
+    if not isinstance(sampler, Sampler):
+        raise TypeError(f"{who} runs a Sampler, got {type(sampler).__name__}: wrap it in Draw or Reweight")
+    if not sampler.traceable:
+        raise TypeError(f"{who} is compiled, but its sampler runs on the host: use traceable factors")
+    target = sampler.meaning(Measure())
+    if target.guarantee not in _PROPER:
+        raise MeaningError(
+            f"{who} needs a properly weighted sampler, but this one is only '{target.guarantee.value}' for "
+            f"'{target.name}': leave out what chooses or adapts"
+        )
+    return target
+
+
+def check_particles(n: int, least: int, who: str) -> None:
+    """Raises: ValueError for fewer than `least` particles."""
+    if n < least:
+        raise ValueError(f"{who} needs n >= {least} particles, got {n}")
