@@ -1,7 +1,5 @@
 """What a sampler means: products of named factors with exponents, and how strong the claim is."""
 
-from __future__ import annotations
-
 import abc
 import enum
 from collections.abc import Callable
@@ -36,7 +34,7 @@ class Guarantee(enum.Enum):
         """Larger is stronger; CONSISTENT and INVARIANT are equally strong claims of different kinds."""
         return _STRENGTH[self.name]
 
-    def weakest(self, other: Guarantee) -> Guarantee:
+    def weakest(self, other: "Guarantee") -> "Guarantee":
         """The weaker of the two claims."""
         return self if self.strength <= other.strength else other
 
@@ -57,6 +55,7 @@ class Factor(eqx.Module):
             """What the factor is called in a measure."""
             ...
     else:
+        # No postponed annotations in this file: equinox would take an abstract variable for a field.
         name: eqx.AbstractVar[str]
 
     @property
@@ -72,15 +71,15 @@ class Factor(eqx.Module):
         """Log-density of each of n lanes; override for batched or host evaluation."""
         return jax.vmap(self.log_density, axis_size=n)(values)
 
-    def __mul__(self, other: Factor) -> Measure:
+    def __mul__(self, other: "Factor") -> "Measure":
         """Product of measures."""
         return as_measure(self)._times(as_measure(other), 1.0)
 
-    def __truediv__(self, other: Factor) -> Measure:
+    def __truediv__(self, other: "Factor") -> "Measure":
         """Ratio of measures; equal factors cancel."""
         return as_measure(self)._times(as_measure(other), -1.0)
 
-    def __pow__(self, exponent: float | Float[Array, ""]) -> Measure:
+    def __pow__(self, exponent: float | Float[Array, ""]) -> "Measure":
         """A tempered measure."""
         whole = as_measure(self)
         return Measure(whole.factors, tuple(e * exponent for e in whole.exponents), whole.guarantee)
@@ -134,11 +133,11 @@ class Measure(Factor):
         """The same for n lanes, each factor evaluated its own way."""
         return self._combine([f.log_density_lanes(values, n) for f in self.factors], (n,))
 
-    def claiming(self, guarantee: Guarantee) -> Measure:
+    def claiming(self, guarantee: Guarantee) -> "Measure":
         """The same product with a claim no stronger than `guarantee`."""
         return Measure(self.factors, self.exponents, self.guarantee.weakest(guarantee))
 
-    def same_law(self, other: Measure) -> bool:
+    def same_law(self, other: "Measure") -> bool:
         """Whether all factors of the ratio of the two measures cancel."""
         ratio = self / other
         return all(_concrete(e) and abs(float(e)) < _SAME_EXPONENT for e in ratio.exponents)
@@ -153,7 +152,7 @@ class Measure(Factor):
             dead = dead | (zero & (exponent > 0))
         return jnp.where(dead, -jnp.inf, total)
 
-    def _times(self, other: Measure, sign: float) -> Measure:
+    def _times(self, other: "Measure", sign: float) -> "Measure":
         factors, exponents = list(self.factors), list(self.exponents)
         for f, e in zip(other.factors, other.exponents, strict=True):
             for i, mine in enumerate(factors):

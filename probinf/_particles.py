@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -18,7 +18,7 @@ class LaneState(eqx.Module):
     """A state of N lanes that owns its layout, for lanes that are dear to move or share storage (KV caches)."""
 
     @abc.abstractmethod
-    def take(self, ancestors: Int[Array, " N"]) -> Self:
+    def take(self, ancestors: Int[Array, " N"]) -> LaneState:
         """The state whose lane i is lane `ancestors[i]` of this one."""
 
 

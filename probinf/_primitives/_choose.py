@@ -1,7 +1,5 @@
 """Choose: from a cloud to one answer."""
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,0 +1,38 @@
+"""A test of a mean that may be looked at after every draw."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+# Bets are this fraction of the largest admissible one: a wealth of zero could never recover.
+_CAUTION = 0.5
+
+
+def log_wealth_of_mean(
+    x: Float[Array, " R"], mean: float | Float[Array, ""], *, upper: float | Float[Array, ""]
+) -> Float[Array, " R"]:
+    """Log-wealth, after each draw, of a gambler who bets that `E[x]` is not `mean`, for draws in [0, upper].
+
+    Law: under E[x] = mean the wealth is a non-negative martingale of mean one, so by Ville's inequality
+    P(it ever reaches 1/alpha) <= alpha, however often and whenever one looks. Half the stake is bet on a larger mean and
+    half on a smaller one; each bet is the predictable plug-in of the draws before it.
+
+    Source: Waudby-Smith & Ramdas, "Estimating means of bounded random variables by betting" (arXiv 2010.09686).
+    """
+    scaled, centre = x / upper, mean / upper
+
+    def bet(carry: tuple, value: Array) -> tuple[tuple, Array]:
+        up, down, total, squares, count = carry
+        estimate = (total + centre) / (count + 1)
+        variance = (squares + 0.25) / (count + 1)
+        edge = jnp.abs(estimate - centre) / (variance + (estimate - centre) ** 2)
+        log_up = up + jnp.log1p(jnp.minimum(edge, _CAUTION / centre) * (value - centre))
+        log_down = down + jnp.log1p(-jnp.minimum(edge, _CAUTION / (1 - centre)) * (value - centre))
+        new = (log_up, log_down, total + value, squares + (value - estimate) ** 2, count + 1)
+        return new, jnp.logaddexp(log_up, log_down) - jnp.log(2.0)
+
+    zero = jnp.zeros((), scaled.dtype)
+    _, wealth = jax.lax.scan(bet, (zero, zero, zero, zero, zero), scaled)
+    return wealth

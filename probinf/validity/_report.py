@@ -1,0 +1,169 @@
+"""One row per claim: what was claimed, which checks were possible, what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from scipy.stats import chi2
+
+from probinf._measure import Guarantee, MeaningError, Measure
+from probinf._sampler import Kernel, Sampler
+from probinf.validity._errors import KeyReuseError, NotEnumerable, TooManyWorlds
+from probinf.validity._finite import FiniteMeasure
+from probinf.validity._kernel_matrix import invariance_error, kernel_matrix
+from probinf.validity._program import promote
+from probinf.validity._proper import check_proper_weighting
+from probinf.validity._statistical import check_means
+
+# An exact check fails above this; float64 sums over 10^5 worlds stay below 1e-12.
+EXACT_TOLERANCE = 1e-10
+# A statistical check fails below this: its false-alarm rate per row.
+FALSE_ALARM_RATE = 1e-6
+# Atoms whose masses the statistical check tests one by one.
+_TESTED_ATOMS = 16
+
+
+class SamplerCase(NamedTuple):
+    """A sampler small enough to check. `expectations` replaces the exact target where draws are continuous.
+
+    End the sampler with a `Map` where only part of a value should be compared.
+    """
+
+    name: str
+    sampler: Sampler
+    n: int = 2
+    expectations: tuple[Callable[[Any], Float[Array, " K"]], Float[np.ndarray, " K"]] | None = None
+    target: FiniteMeasure | None = None
+
+
+class KernelCase(NamedTuple):
+    """A Markov kernel on finitely many states (leading axis S), and the log-density it claims to keep on them."""
+
+    name: str
+    kernel: Kernel
+    states: Any
+    log_target: Float[np.ndarray, " S"]
+
+
+class Row(NamedTuple):
+    """One line of the report; None is a check that was not possible. `caught_by` names the check that failed."""
+
+    name: str
+    law: str
+    guarantee: str
+    exact_error: float | None
+    p_value: float | None
+    verdict: str
+    caught_by: str | None
+    worlds: int | None
+
+
+def check_case(case: SamplerCase | KernelCase, key: PRNGKeyArray, *, replicates: int = 16384) -> Row:
+    """Runs every check that the case allows: symbolic, exact, statistical.
+
+    The verdict is `flagged` if any check fails, `pass` if at least one was possible and none failed, else `unchecked`:
+    a claim that nothing could test has not passed. Exact checks fail above 1e-10 relative error, statistical ones have
+    a false-alarm rate of 1e-6 each.
+    """
+    if isinstance(case, KernelCase):
+        return _check_kernel(case, key, replicates)
+    return _check_sampler(case, key, replicates)
+
+
+def _check_sampler(case: SamplerCase, key: PRNGKeyArray, replicates: int) -> Row:
+    try:
+        meaning = case.sampler.meaning(Measure())
+    except MeaningError as error:
+        return Row(case.name, str(error), "none", None, None, "flagged", "symbolic", None)
+    row = Row(case.name, meaning.name, meaning.guarantee.value, None, None, "unchecked", None, None)
+    if meaning.guarantee in (Guarantee.CONSISTENT, Guarantee.HEURISTIC):
+        return row
+    expectations = case.expectations
+    if expectations is None:
+        try:
+            exact = check_proper_weighting(case.sampler, case.n, target=case.target)
+        except KeyReuseError as error:
+            return row._replace(law=str(error), verdict="flagged", caught_by="key reuse")
+        except (NotEnumerable, TooManyWorlds):
+            return row
+        row = row._replace(exact_error=exact.error, worlds=exact.worlds)
+        expectations = _atom_tests(exact.target)
+    means = check_means(case.sampler, case.n, *expectations, key, replicates=replicates)
+    return _judged(row._replace(p_value=means.p_value))
+
+
+def _check_kernel(case: KernelCase, key: PRNGKeyArray, replicates: int) -> Row:
+    invariant = case.kernel.invariant
+    row = Row(case.name, f"{invariant.name} K = same", Guarantee.INVARIANT.value, None, None, "unchecked", None, None)
+    log_target = np.asarray(case.log_target, np.float64)
+    try:
+        with jax.enable_x64(True):
+            matrix = kernel_matrix(promote(_Transition(case.kernel)), promote(case.states))
+        row = row._replace(exact_error=float(invariance_error(matrix, log_target)))
+    except KeyReuseError as error:
+        return row._replace(law=str(error), verdict="flagged", caught_by="key reuse")
+    except (NotEnumerable, TooManyWorlds):
+        pass
+    counts = np.asarray(_visits(_Transition(case.kernel), case.states, jnp.asarray(log_target, jnp.float32), key, replicates))
+    expected = np.exp(log_target - np.logaddexp.reduce(log_target)) * replicates
+    tested = expected > 5
+    statistic = np.sum((counts[tested] - expected[tested]) ** 2 / expected[tested])
+    return _judged(row._replace(p_value=float(chi2.sf(statistic, max(1, tested.sum() - 1)))))
+
+
+def _judged(row: Row) -> Row:
+    if row.exact_error is not None and not row.exact_error <= EXACT_TOLERANCE:
+        return row._replace(verdict="flagged", caught_by="exact")
+    if row.p_value is not None and not row.p_value >= FALSE_ALARM_RATE:
+        return row._replace(verdict="flagged", caught_by="statistical")
+    return row._replace(verdict="pass")
+
+
+class _Transition(eqx.Module):
+    """A kernel without its info."""
+
+    kernel: Kernel
+
+    def __call__(self, key: PRNGKeyArray, x: Any) -> Any:
+        return self.kernel(key, x)[0]
+
+
+class _Atoms(eqx.Module):
+    """The constant one, and the indicator of each of some atoms."""
+
+    atoms: Any
+
+    def __call__(self, x: Any) -> Float[Array, " K"]:
+        return jnp.concatenate([jnp.ones(1), _matches(self.atoms, x).astype(jnp.float32)])
+
+
+def _matches(states: Any, x: Any) -> Bool[Array, " S"]:
+    """Which of the stacked states equals x."""
+    pairs = zip(jax.tree.leaves(states), jax.tree.leaves(x), strict=True)
+    same = [jnp.abs(s - jnp.asarray(v, s.dtype)).reshape(len(s), -1).max(axis=1) < 1e-5 for s, v in pairs]
+    return jnp.all(jnp.stack(same), axis=0)
+
+
+def _atom_tests(target: FiniteMeasure) -> tuple[_Atoms, Float[np.ndarray, " K"]]:
+    heaviest = np.argsort(-target.log_mass)[:_TESTED_ATOMS]
+    atoms = jax.tree.map(lambda leaf: jnp.asarray(leaf[heaviest]), target.values)
+    return _Atoms(atoms), np.concatenate([[target.total], np.exp(target.log_mass[heaviest])])
+
+
+@eqx.filter_jit
+def _visits(
+    transition: _Transition, states: Any, log_target: Float[Array, " S"], key: PRNGKeyArray, replicates: int
+) -> Int[Array, " S"]:
+    """Where one transition from the target lands, counted over replicates."""
+    start_key, move_key = jax.random.split(key)
+    start = jax.random.categorical(start_key, log_target, shape=(replicates,))
+    ends = jax.vmap(transition)(
+        jax.random.split(move_key, replicates), jax.tree.map(lambda leaf: leaf[start], states)
+    )
+    return jnp.sum(jax.vmap(lambda x: _matches(states, x))(ends), axis=0)
