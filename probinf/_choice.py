@@ -143,8 +143,10 @@ def _sample_choice(key: Array, logits: Array, *, draws: tuple[int, ...]) -> Arra
         invert = _invert_many
         for _ in range(logits.ndim - 1):
             invert = jax.vmap(invert)
-        return invert(weights, u)
-    return (_invert_flat if logits.shape[-1] <= _FLAT_LIMIT else _invert_blocks)(weights, u)
+    else:
+        invert = _invert_flat if logits.shape[-1] <= _FLAT_LIMIT else _invert_blocks
+    # In float64 mode a sum of int32 is int64.
+    return invert(weights, u).astype(jnp.int32)
 
 
 def _sample_uniform_cells(key: Array, breaks: Array) -> Array:
