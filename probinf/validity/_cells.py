@@ -31,7 +31,7 @@ def check_cells(f: Callable[..., PyTree], key: PRNGKeyArray, *args: Any, limit: 
     Raises: BrokenCells, naming the lines; NotEnumerable and TooManyWorlds as `enumerate_law` does.
     """
     with jax.enable_x64(True):
-        program = Program(f, key, args, limit)
+        program = Program(f, key, args, limit, grid=0)
         for (_, middle), *ends in zip(*(program.batches(p) for p in _POSITIONS), strict=True):
             possible = middle.log_prob > np.log(_NEGLIGIBLE)
             for _, end in ends:

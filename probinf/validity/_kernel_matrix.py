@@ -18,11 +18,13 @@ def kernel_matrix(
     states: PyTree,
     *,
     limit: int = 2_000_000,
+    grid: int = 0,
 ) -> Float[np.ndarray, "states states"]:
     """Exact transition matrix of `kernel(key, state) -> state` on listed states (leading axis of every leaf).
 
     Law: `matrix[i, j] = P(kernel(key, state i) = state j)`; every row sums to one. The starting state is one
     more draw, so all rows come from one compiled call; `limit` bounds the states times the scripts.
+    `grid` reads kernels of other libraries, as in `enumerate_law`.
 
     Raises: ValueError where the kernel leaves the list of states or a state occurs twice; otherwise as
     `enumerate_law` does.
@@ -38,7 +40,7 @@ def kernel_matrix(
         start = choice(start_key, jnp.zeros(len(names)))
         return start, kernel(move_key, jax.tree.map(lambda x: x[start], states))
 
-    law = enumerate_law(start_and_move, jax.random.key(0), states, limit=limit)
+    law = enumerate_law(start_and_move, jax.random.key(0), states, limit=limit, grid=grid)
     start, reached = law.outputs
     ends = _names(reached)
     if stray := set(ends) - set(index):

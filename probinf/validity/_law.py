@@ -75,6 +75,7 @@ def enumerate_law(
     *args: Any,
     limit: int = 2_000_000,
     position: float = 0.5,
+    grid: int = 0,
 ) -> EnumeratedLaw:
     """Exact law of `f(key, *args)` over all outcomes of its `choice` and `uniform_cells` draws.
 
@@ -83,11 +84,14 @@ def enumerate_law(
 
     `position` in (0, 1) is the point at which each cell of a `uniform_cells` is evaluated.
 
+    `grid` = B reads code that draws with `jax.random` itself, unmodified: each of its uniforms takes the B
+    equally likely values (i + 1/2) / B, which is exact where all of its thresholds are multiples of 1 / B.
+
     Raises: NotEnumerable for continuous randomness, for draws inside a while loop, and for NaN logits;
     TooManyWorlds above `limit`; KeyReuseError where two draws share a key.
     """
     with jax.enable_x64(True):
-        program = Program(f, key, args, limit)
+        program = Program(f, key, args, limit, grid)
         worlds, log_prob, outputs = _possible(program, position)
         check_key_reuse(program, worlds, log_prob)
     return EnumeratedLaw(log_prob, program.unflatten(outputs), program.worlds, program.sites)

@@ -68,7 +68,7 @@ class Program:
     arities: tuple[int, ...]
     sites: tuple[Site, ...]
 
-    def __init__(self, f: Callable[..., PyTree], key: PRNGKeyArray, arguments: tuple, limit: int):
+    def __init__(self, f: Callable[..., PyTree], key: PRNGKeyArray, arguments: tuple, limit: int, grid: int):
         """Traces `f` once; `limit` bounds the number of scripts.
 
         Raises: NotEnumerable, TooManyWorlds.
@@ -93,9 +93,9 @@ class Program:
         self._structure = jax.tree.structure(shape)
         body, _ = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars), instantiate=True)
         jaxpr = ClosedJaxpr(body, closed.consts)
-        refuse_raw_draws(jaxpr)
-        self.arities = tuple(arities(jaxpr))
-        self.sites = tuple(sites(jaxpr))
+        refuse_raw_draws(jaxpr, grid)
+        self.arities = tuple(arities(jaxpr, grid))
+        self.sites = tuple(sites(jaxpr, grid))
         self.worlds = math.prod(self.arities)
         if self.worlds > limit:
             detail = "; ".join(f"{s.count} draws of {s.arity} outcomes at {s.source}" for s in self.sites)
@@ -103,7 +103,7 @@ class Program:
         most = min(_MOST_ROWS, max(1, _MEMORY // (1 + _bytes(jaxpr))))
         batches = -(-self.worlds // most)
         self.rows = -(-self.worlds // batches)
-        self._run = jax.jit(_batched(jaxpr, len(self.arities)))
+        self._run = jax.jit(_batched(jaxpr, len(self.arities), grid))
 
     def outcomes(self, worlds: np.ndarray) -> np.ndarray:
         """The scripts with these numbers, in mixed radix: int32 [rows, slots]."""
@@ -128,9 +128,9 @@ class Program:
         return eqx.combine(jax.tree.unflatten(self._structure, outputs), self._static)
 
 
-def _batched(jaxpr: ClosedJaxpr, slots: int) -> Callable:
+def _batched(jaxpr: ClosedJaxpr, slots: int, grid: int) -> Callable:
     def one(outcomes: Any, leaves: list, position: Any) -> tuple[list, Any, list]:
-        script = Script(outcomes, jnp.arange(slots))
+        script = Script(outcomes, jnp.arange(slots), grid)
         outputs, log_weights, records = replay(jaxpr, leaves, script, position)
         return [jax.random.key_data(x) if is_key(x) else x for x in outputs], log_weights, records
 

@@ -11,8 +11,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import JaxprEqn, Literal
-from jax.extend.core.primitives import cond_p, random_split_p, scan_p
+from jax.extend.core.primitives import cond_p, random_bits_p, random_split_p, scan_p
 from jaxtyping import Array, Bool, Int, UInt
 
 from probinf._choice import choice_p
@@ -27,11 +28,13 @@ class Script(eqx.Module):
 
     outcomes: Int[Array, "*repeats slots"]
     slots: Int[Array, "*repeats slots"]
+    # Points of the grid that stands for random bits; 0 where there are none.
+    grid: int = eqx.field(static=True)
     caller: str = eqx.field(static=True, default=UNKNOWN_LINE)
 
     def called_by(self, equation: JaxprEqn) -> Script:
         """The same draws, made in the body of this equation."""
-        return Script(self.outcomes, self.slots, source_line(equation, self.caller))
+        return Script(self.outcomes, self.slots, self.grid, source_line(equation, self.caller))
 
     def part(self, start: int, size: int) -> Script:
         """The next `size` draws."""
@@ -75,7 +78,7 @@ def replay(jaxpr: Any, arguments: list, script: Script, position: Array) -> tupl
     start = 0
     for equation in body.eqns:
         inputs = [atom.val if isinstance(atom, Literal) else values[atom] for atom in equation.invars]
-        size = _slots(equation)
+        size = _slots(equation, script.grid)
         part = script.part(start, size)
         start += size
         outputs, part_weights, part_records = _step(equation, inputs, part, position)
@@ -87,17 +90,17 @@ def replay(jaxpr: Any, arguments: list, script: Script, position: Array) -> tupl
     return outputs, jnp.concatenate([empty, *log_weights]), records
 
 
-def _slots(equation: JaxprEqn) -> int:
+def _slots(equation: JaxprEqn, grid: int) -> int:
     """How many slots of the script an equation reads."""
     primitive = equation.primitive
     if primitive in SITES:
         return math.prod(equation.outvars[0].aval.shape)  # pyright: ignore[reportAttributeAccessIssue]
     if (body := inlined_body(equation)) is not None:
-        return len(arities(body))
+        return len(arities(body, grid))
     if primitive is scan_p:
-        return len(arities(equation.params["jaxpr"])) * equation.params["length"]
+        return len(arities(equation.params["jaxpr"], grid)) * equation.params["length"]
     if primitive is cond_p:
-        return max(len(arities(branch)) for branch in equation.params["branches"])
+        return max(len(arities(branch, grid)) for branch in equation.params["branches"])
     return 0
 
 
@@ -135,15 +138,17 @@ def _forks(equation: JaxprEqn, inputs: list, outputs: list) -> list[KeyUse | Key
 
 
 def _draw(equation: JaxprEqn, inputs: list, script: Script, position: Array) -> tuple[list, Array, list]:
-    key, table = inputs
+    key = inputs[0]
     aval: Any = equation.outvars[0].aval
     outcomes = script.outcomes.reshape(aval.shape)
     if equation.primitive is choice_p:
-        log_weights, value = _choice_outcome(table, outcomes, len(equation.params["draws"]))
+        log_weights, value = _choice_outcome(inputs[1], outcomes, len(equation.params["draws"]))
+    elif equation.primitive is random_bits_p:
+        log_weights, value = _grid_outcome(script.grid, outcomes, equation.params["bit_width"])
     else:
-        log_weights, value = _cell_outcome(table, outcomes, position)
+        log_weights, value = _cell_outcome(inputs[1], outcomes, position)
     # A slot shared with a wider branch of a cond has outcomes that this site does not.
-    log_weights = jnp.where(outcomes < site_arity(equation), log_weights, -jnp.inf)
+    log_weights = jnp.where(outcomes < site_arity(equation, script.grid), log_weights, -jnp.inf)
     words = jax.random.key_data(key)
     use = KeyUse(
         words,
@@ -177,13 +182,20 @@ def _cell_outcome(breaks: Array, outcomes: Array, position: Array) -> tuple[Arra
     return jnp.log(width), low + position * width
 
 
+def _grid_outcome(grid: int, outcomes: Array, bit_width: int) -> tuple[Array, Array]:
+    """Equally likely bits that `jax.random.uniform` turns into the midpoints of the grid's cells."""
+    points = [(2 * i + 1) * 2**bit_width // (2 * grid) for i in range(grid)]
+    table = jnp.array(np.array(points, dtype=f"uint{bit_width}"))
+    return jnp.full(outcomes.shape, -math.log(grid)), table[jnp.minimum(outcomes, grid - 1)]
+
+
 def _replay_scan(
     equation: JaxprEqn, inputs: list, script: Script, position: Array
 ) -> tuple[list, Array, list]:
     params = equation.params
     fixed, carried = params["num_consts"], params["num_carry"]
     constants, carry, xs = inputs[:fixed], inputs[fixed : fixed + carried], inputs[fixed + carried :]
-    rows = script.rows(params["length"], len(arities(params["jaxpr"])))
+    rows = script.rows(params["length"], len(arities(params["jaxpr"], script.grid)))
 
     def turn(carry: list, x: tuple[list, Script]) -> tuple[list, tuple]:
         outputs, log_weights, records = replay(params["jaxpr"], [*constants, *carry, *x[0]], x[1], position)
@@ -203,7 +215,7 @@ def _replay_cond(
     outputs, log_weights, records = [], [], []
     size = script.outcomes.shape[0]
     for number, branch in enumerate(equation.params["branches"]):
-        read = len(arities(branch))
+        read = len(arities(branch, script.grid))
         branch_outputs, weights, branch_records = replay(branch, operands, script.part(0, read), position)
         idle = jnp.where(script.outcomes[read:size] == 0, 0.0, -jnp.inf)
         outputs.append(branch_outputs)

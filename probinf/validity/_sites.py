@@ -24,7 +24,7 @@ from probinf._choice import choice_p, uniform_cells_p
 from probinf.validity._errors import NotEnumerable
 from probinf.validity._source import UNKNOWN_LINE, source_line
 
-SITES = (choice_p, uniform_cells_p)
+SITES = (choice_p, uniform_cells_p, random_bits_p)
 KEY_FORKS = (random_split_p, random_fold_in_p)
 _RAW_DRAWS = (random_bits_p, random_gamma_p, rng_bit_generator_p, rng_uniform_p)
 # Calls that merely wrap a body; the replay reads the body in their place.
@@ -61,8 +61,10 @@ def inlined_body(equation: JaxprEqn) -> Any | None:
     return None if name is None else equation.params[name]
 
 
-def site_arity(equation: JaxprEqn) -> int:
-    """Outcomes of each scalar draw of a site: the choices, or the cells between the breaks."""
+def site_arity(equation: JaxprEqn, grid: int) -> int:
+    """Outcomes of each scalar draw of a site: choices, cells between breaks, or points of the grid."""
+    if equation.primitive is random_bits_p:
+        return grid
     outcomes = equation.invars[1].aval.shape[-1]  # pyright: ignore[reportAttributeAccessIssue]
     return outcomes if equation.primitive is choice_p else outcomes + 1
 
@@ -82,7 +84,7 @@ def holds(jaxpr: Any, primitives: tuple) -> bool:
     )
 
 
-def arities(jaxpr: Any) -> list[int]:
+def arities(jaxpr: Any, grid: int) -> list[int]:
     """The number of outcomes of every scalar draw, in the order in which the replay reads its script.
 
     A scan repeats its body's; the branches of a cond share theirs, each slot as wide as the widest branch.
@@ -94,48 +96,48 @@ def arities(jaxpr: Any) -> list[int]:
         primitive = equation.primitive
         if primitive in SITES:
             size = math.prod(equation.outvars[0].aval.shape)  # pyright: ignore[reportAttributeAccessIssue]
-            found += [site_arity(equation)] * size
+            found += [site_arity(equation, grid)] * size
         elif (body := inlined_body(equation)) is not None:
-            found += arities(body)
+            found += arities(body, grid)
         elif primitive is scan_p:
-            found += arities(equation.params["jaxpr"]) * equation.params["length"]
+            found += arities(equation.params["jaxpr"], grid) * equation.params["length"]
         elif primitive is cond_p:
-            branches = [arities(branch) for branch in equation.params["branches"]]
+            branches = [arities(branch, grid) for branch in equation.params["branches"]]
             found += [max(row) for row in zip_longest(*branches, fillvalue=1)]
         elif any(holds(sub, SITES) for sub in _sub_jaxprs(equation)):
             raise NotEnumerable(_refusal(equation))
     return found
 
 
-def sites(jaxpr: Any, repeats: int = 1, caller: str = UNKNOWN_LINE) -> list[Site]:
+def sites(jaxpr: Any, grid: int, repeats: int = 1, caller: str = UNKNOWN_LINE) -> list[Site]:
     """Every line that draws, with how often it is reached at most."""
     found: list[Site] = []
     for equation in open_jaxpr(jaxpr)[0].eqns:
         line = source_line(equation, caller)
         if equation.primitive in SITES:
             size = math.prod(equation.outvars[0].aval.shape)  # pyright: ignore[reportAttributeAccessIssue]
-            found.append(Site(str(equation.primitive), line, site_arity(equation), size * repeats))
+            found.append(Site(str(equation.primitive), line, site_arity(equation, grid), size * repeats))
         else:
             times = repeats * equation.params["length"] if equation.primitive is scan_p else repeats
             for sub in _sub_jaxprs(equation):
-                found += sites(sub, times, line)
+                found += sites(sub, grid, times, line)
     return found
 
 
-def refuse_raw_draws(jaxpr: Any, caller: str = UNKNOWN_LINE) -> None:
-    """Refuses every use of random bits outside `choice` and `uniform_cells`.
+def refuse_raw_draws(jaxpr: Any, grid: int, caller: str = UNKNOWN_LINE) -> None:
+    """Refuses every draw outside `choice` and `uniform_cells`; a grid stands for random bits.
 
     Raises: NotEnumerable, naming the line.
     """
     for equation in open_jaxpr(jaxpr)[0].eqns:
         line = source_line(equation, caller)
-        if equation.primitive in _RAW_DRAWS:
+        if equation.primitive in _RAW_DRAWS and not (grid and equation.primitive is random_bits_p):
             raise NotEnumerable(
                 f"{line} draws continuous randomness outside of choice ({equation.primitive}): draw "
                 "with probinf.choice or probinf.uniform_cells, or use a statistical check"
             )
         for sub in _sub_jaxprs(equation):
-            refuse_raw_draws(sub, line)
+            refuse_raw_draws(sub, grid, line)
 
 
 def _refusal(equation: JaxprEqn) -> str:
