@@ -110,7 +110,9 @@ def _check_kernel(case: KernelCase, key: PRNGKeyArray, replicates: int) -> Row:
         return row._replace(law=str(error), verdict="flagged", caught_by="key reuse")
     except (NotEnumerable, TooManyWorlds):
         pass
-    counts = np.asarray(_visits(_Transition(case.kernel), case.states, jnp.asarray(log_target, jnp.float32), key, replicates))
+    states = jax.tree.map(jnp.asarray, case.states)
+    visits = _visits(_Transition(case.kernel), states, jnp.asarray(log_target, jnp.float32), key, replicates)
+    counts = np.asarray(visits)
     expected = np.exp(log_target - np.logaddexp.reduce(log_target)) * replicates
     tested = expected > 5
     statistic = np.sum((counts[tested] - expected[tested]) ** 2 / expected[tested])
