@@ -156,7 +156,7 @@ class Llama(LanguageModel):
 def _write(caches: list, new: list, length: Int[Array, " rows"]) -> list:
     """Write each row's new key and value at its own length, all layers of one row together and in place."""
 
-    def write_row(row: Int[Array, ""], caches: list) -> list:
+    def write_row(row: Int[Array, ""] | int, caches: list) -> list:
         place = (row, 0, length[row], 0)
         return [
             (

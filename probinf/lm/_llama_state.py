@@ -51,11 +51,11 @@ class LlamaState(LaneState):
         block = min(_COPIED_SLOTS, slots)
         row_length = jnp.zeros_like(self.length).at[self.row_of_lane].set(self.length)
 
-        def copy_row(step: Int[Array, ""], caches: tuple) -> tuple:
+        def copy_row(step: Int[Array, ""] | int, caches: tuple) -> tuple:
             row = order[step]
             origin = source[row]
 
-            def copy_block(index: Int[Array, ""], caches: tuple) -> tuple:
+            def copy_block(index: Int[Array, ""] | int, caches: tuple) -> tuple:
                 # Near the end both slices are clamped alike, so the last blocks overlap and agree.
                 def copied(cache: Array) -> Array:
                     size = (1, cache.shape[1], block, cache.shape[3])

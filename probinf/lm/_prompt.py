@@ -56,7 +56,7 @@ class Prompt(Distribution):
         limit = lm.context_length
         if limit is not None and ids.size + max_new_tokens > limit:
             raise ValueError(
-                f"The prompt has {ids.size} tokens and max_new_tokens is {max_new_tokens}, together more than "
+                f"The prompt has {ids.size} tokens and max_new_tokens is {max_new_tokens}, together over "
                 f"the context length {limit}: shorten one of them."
             )
         bucket = max(_SMALLEST_BUCKET, 1 << (ids.size - 1).bit_length())

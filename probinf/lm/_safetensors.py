@@ -44,7 +44,7 @@ def llama_from_folder(folder: Path) -> tuple[Llama, Tokenizer]:
         stored = prefix.replace("layer", "model.layers") + "." + _NAMES[last] if prefix else _NAMES[last]
         if stored not in files:
             raise ModelFileError(f"{folder} has no tensor named {stored!r}.")
-        value = files[stored].get_tensor(stored).astype(np.float32)
+        value = np.asarray(files[stored].get_tensor(stored)).astype(np.float32)
         return checked_shape(stored, value, shape)
 
     stop = settings.get("eos_token_id")
