@@ -6,10 +6,11 @@ Everything is a prefix sum or a scatter: O(N), no sorting, no binary search.
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from probinf._choice import prefix_sum, safe_cdf
+from probinf._choice import safe_cdf
 
 
 def interval_ends(weights: Float[Array, " N"]) -> Float[Array, " N"]:
@@ -25,6 +26,11 @@ def interval_ends(weights: Float[Array, " N"]) -> Float[Array, " N"]:
     return jnp.where(cdf >= total, n, jnp.minimum(ends, n))
 
 
+def running_count(x: Int[Array, " N"]) -> Int[Array, " N"]:
+    """Running sum of integers; the associative scan is several times faster than `jnp.cumsum` on CPU."""
+    return jax.lax.associative_scan(jnp.add, x)
+
+
 def expand(ends: Int[Array, " N"]) -> Int[Array, " N"]:
     """Lane of each slot, given the first slot after each lane's own: slot n belongs to #{j: ends[j] <= n}.
 
@@ -32,7 +38,7 @@ def expand(ends: Int[Array, " N"]) -> Int[Array, " N"]:
     """
     n = ends.shape[0]
     marks = jnp.zeros(n + 1, jnp.int32).at[ends].add(1, indices_are_sorted=True)
-    return prefix_sum(marks[:n])
+    return running_count(marks[:n])
 
 
 def rotate_to_front(ancestors: Int[Array, " N"], slot: Int[Array, ""]) -> Int[Array, " N"]:
