@@ -2,9 +2,10 @@
 
     python benchmarks/lm_speed.py [--peer-python PATH]
 
-llama.cpp is measured through `xllamacpp` at batch 1, in a process of its own that runs before and after ours, with one
-and with two threads; the best of all its runs counts. `--peer-python` names an interpreter that has it (default: this
-one); without it the rows that compare are left out. On a shared machine only ratios mean something.
+llama.cpp is measured through `xllamacpp` at batch 1, in a process of its own that runs before and after
+ours, with one and with two threads; the best of all its runs counts. `--peer-python` names an interpreter
+that has it (default: this one); without it the rows that compare are left out. On a shared machine only
+ratios mean something.
 """
 
 import argparse
@@ -42,8 +43,8 @@ for threads in (1, 2):
     server = xllamacpp.Server(p)
     rates = []
     for seed in range(3):
-        reply = server.handle_completions({"prompt": list(range(100, 140)), "n_predict": 48, "temperature": 0.8,
-                                           "ignore_eos": True, "seed": seed})
+        request = {"prompt": list(range(100, 140)), "n_predict": 48, "temperature": 0.8}
+        reply = server.handle_completions(request | {"ignore_eos": True, "seed": seed})
         rates.append(reply["timings"]["predicted_per_second"])
     best[threads] = max(rates)
     del server

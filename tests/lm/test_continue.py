@@ -33,7 +33,7 @@ def rows(generation):
 
 def test_enumeration_sums_to_one_in_float64(x64):
     table = jax.random.normal(jax.random.key(1), (4, 4), jnp.float64)
-    texts, log_prob = enumerate_sequences(TableLM(table, (2,)), np.array([0]), 5)
+    texts, log_prob = enumerate_sequences(TableLM(table=table, stop_tokens=(2,)), np.array([0]), 5)
     assert np.exp(log_prob).sum() == pytest.approx(1.0, abs=1e-14)
     assert len(set(texts)) == len(texts) == sum(3**k for k in range(5)) + 3**5
     conditional = np.asarray(jax.nn.log_softmax(table, axis=-1))
@@ -62,7 +62,7 @@ def test_temperature_is_the_law_drawn_from():
     lm = toy(stop_tokens=())
     generation = start_generation(Prompt(lm, [0], 3), 8)
     generation = decode_block(jax.random.key(3), Continue(lm, 3, temperature=0.5), generation)
-    texts, log_prob = enumerate_sequences(TableLM(lm.table / 0.5), np.array([0]), 3)
+    texts, log_prob = enumerate_sequences(TableLM(table=lm.table / 0.5), np.array([0]), 3)
     exact = dict(zip(texts, log_prob, strict=True))
     np.testing.assert_allclose(generation.log_prob, [exact[row] for row in rows(generation)], atol=1e-5)
 
@@ -164,7 +164,7 @@ def test_new_numbers_do_not_retrace():
         (lambda lm: Continue(lm, 1, temperature=0.0), r"positive"),
         (lambda lm: Continue(lm, 1, stop_table([b"a"], [b"a"])), r"knows 1 tokens but the model has 5"),
         (lambda lm: stop_table([b"a"], [b""]), r"not be empty"),
-        (lambda lm: TableLM(jnp.zeros((2, 2)), (2,)), r"must lie in"),
+        (lambda lm: TableLM(table=jnp.zeros((2, 2)), stop_tokens=(2,)), r"must lie in"),
         (lambda lm: enumerate_sequences(lm, np.array([0]), 20), r"too many"),
     ],
 )
