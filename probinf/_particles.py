@@ -80,7 +80,7 @@ def log_mean_exp(log_x: Float[Array, " N"]) -> Float[Array, ""]:
     return jax.nn.logsumexp(log_x) - jnp.log(jnp.asarray(log_x.shape[0], log_x.dtype))
 
 
-def add_log(a: Float[Array, " N"], b: Float[Array, " N"]) -> Float[Array, " N"]:
+def add_log(a: Float[Array, " N"], b: Float[Array, " N"] | Float[Array, ""]) -> Float[Array, " N"]:
     """`a + b` where -inf is final: a dead lane stays dead whatever is added, so -inf never meets +inf as NaN."""
     dead = (a == -jnp.inf) | (b == -jnp.inf)
     return jnp.where(dead, -jnp.inf, jnp.where(dead, 0.0, a) + jnp.where(dead, 0.0, b))
