@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from probinf._measure import Guarantee, MeaningError, Measure
 from probinf._sampler import Sampler
 
 _PROPER = (Guarantee.EXACT, Guarantee.PROPER, Guarantee.CHANGES_TARGET)
 
 
+def as_sampler(sampler: Any) -> Sampler:
+    """A `Sampler` as it is.
+
+    Raises: TypeError for anything else.
+    """
+    if isinstance(sampler, Sampler):
+        return sampler
+    raise TypeError(f"expected a Sampler, got {type(sampler).__name__}: pmmh takes a model of parameters")
+
+
 def target_of(sampler: Sampler, who: str) -> Measure:
     """What a sampler means from nothing, if its weights are proper for it.
 
-    Raises: TypeError where `sampler` is none, or runs on the host; MeaningError where its weights are not
-    proper.
+    Raises: TypeError where it runs on the host; MeaningError where its weights are not proper.
     """
-    if not isinstance(sampler, Sampler):
-        raise TypeError(f"{who} runs a Sampler, got {type(sampler).__name__}: wrap it in Draw or Reweight")
     if not sampler.traceable:
         raise TypeError(f"{who} is compiled, but its sampler runs on the host: use traceable factors")
     target = sampler.meaning(Measure())

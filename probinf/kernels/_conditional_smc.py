@@ -13,7 +13,7 @@ from probinf._choice import check_key, choice
 from probinf._measure import Measure
 from probinf._particles import Particles, spawn, take_lanes
 from probinf._sampler import Kernel, Sampler
-from probinf.kernels._check import check_particles, target_of
+from probinf.kernels._check import as_sampler, check_particles, target_of
 
 
 class ConditionalInfo(NamedTuple):
@@ -37,7 +37,7 @@ class ConditionalSMC(Kernel):
     conditional form or without proper weights.
     """
 
-    sampler: Sampler
+    sampler: Sampler = eqx.field(converter=as_sampler)
     n: int = eqx.field(static=True)
 
     def __check_init__(self):

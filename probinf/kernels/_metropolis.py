@@ -12,7 +12,7 @@ from probinf._choice import check_key, flip
 from probinf._measure import Factor, Measure, as_factor, as_measure
 from probinf._sampler import Kernel
 from probinf.kernels._accept import log_accept_ratio, select
-from probinf.kernels._proposal import Proposal
+from probinf.kernels._proposal import Proposal, as_proposal
 
 
 class MetropolisInfo(NamedTuple):
@@ -36,17 +36,13 @@ class MetropolisHastings(Kernel):
     """
 
     target: Factor = eqx.field(converter=as_factor)
-    proposal: Proposal
+    proposal: Proposal = eqx.field(converter=as_proposal)
 
     def __check_init__(self):
         """Rejects what cannot be compiled."""
         if not self.target.traceable:
             raise TypeError(
                 f"MetropolisHastings is compiled, but '{self.target.name}' runs on the host: Reweight by it"
-            )
-        if not isinstance(self.proposal, Proposal):
-            raise TypeError(
-                f"expected a Proposal such as random_walk(scale), got {type(self.proposal).__name__}"
             )
 
     def __call__(self, key: PRNGKeyArray, x: Any) -> tuple[Any, MetropolisInfo]:

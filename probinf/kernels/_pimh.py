@@ -15,7 +15,7 @@ from probinf._particles import spawn
 from probinf._primitives import pick
 from probinf._sampler import Kernel, Sampler
 from probinf.kernels._accept import log_accept_ratio, select
-from probinf.kernels._check import check_particles, target_of
+from probinf.kernels._check import as_sampler, check_particles, target_of
 from probinf.kernels._metropolis import MetropolisInfo
 
 
@@ -39,7 +39,7 @@ class ParticleIndependentMetropolisHastings(Kernel):
     weights.
     """
 
-    sampler: Sampler
+    sampler: Sampler = eqx.field(converter=as_sampler)
     n: int = eqx.field(static=True)
 
     def __check_init__(self):

@@ -16,7 +16,7 @@ from probinf.kernels._accept import log_accept_ratio, select
 from probinf.kernels._check import check_particles
 from probinf.kernels._metropolis import MetropolisInfo
 from probinf.kernels._pimh import RunLaw, run_and_pick
-from probinf.kernels._proposal import Proposal
+from probinf.kernels._proposal import Proposal, as_proposal
 
 
 class ModelState(NamedTuple):
@@ -47,7 +47,7 @@ class ParticleMarginalMetropolisHastings(Kernel):
 
     prior: Factor = eqx.field(converter=as_factor)
     model: Callable[[Any], Sampler]
-    proposal: Proposal
+    proposal: Proposal = eqx.field(converter=as_proposal)
     n: int = eqx.field(static=True)
 
     def __check_init__(self):
@@ -58,10 +58,6 @@ class ParticleMarginalMetropolisHastings(Kernel):
         if isinstance(self.model, Sampler) or not callable(self.model):
             raise TypeError(
                 "pmmh needs a model that maps parameters to a Sampler; for a fixed Sampler use pimh"
-            )
-        if not isinstance(self.proposal, Proposal):
-            raise TypeError(
-                f"expected a Proposal such as random_walk(scale), got {type(self.proposal).__name__}"
             )
 
     def init(self, key: PRNGKeyArray, theta: Any) -> ModelState:

@@ -32,6 +32,16 @@ class Proposal(eqx.Module):
         """Log of the Hastings ratio of proposing y from x."""
 
 
+def as_proposal(proposal: Any) -> Proposal:
+    """A `Proposal` as it is.
+
+    Raises: TypeError for anything else.
+    """
+    if isinstance(proposal, Proposal):
+        return proposal
+    raise TypeError(f"expected a Proposal such as random_walk(scale), got {type(proposal).__name__}")
+
+
 class RandomWalk(Proposal):
     """Adds Gaussian noise to every entry of a pytree of floating-point arrays.
 
