@@ -65,12 +65,7 @@ def tempered_smc(
     Raises: ValueError where `betas` is not an increasing sequence of positive numbers that ends at 1.
     """
     ladder = np.asarray(betas, float)
-    if (
-        ladder.ndim != 1
-        or not ladder.size
-        or not np.all(np.diff(ladder, prepend=0.0) > 0)
-        or ladder[-1] != 1.0
-    ):
+    if ladder.ndim != 1 or not ladder.size or not np.all(np.diff(ladder, prepend=0.0) > 0) or ladder[-1] != 1.0:
         raise ValueError(f"betas must increase from above 0 to exactly 1, got {ladder}")
     after = jnp.asarray(ladder)
     rungs = Rung(jnp.concatenate([jnp.zeros(1), after[:-1]]), after)

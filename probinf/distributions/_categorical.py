@@ -29,9 +29,7 @@ class Categorical(Distribution):
     def __check_init__(self):
         """Rejects a table of the wrong shape."""
         if self.log_probs.ndim != 1:
-            raise ValueError(
-                f"Categorical needs one row of log-probabilities, got shape {self.log_probs.shape}"
-            )
+            raise ValueError(f"Categorical needs one row of log-probabilities, got shape {self.log_probs.shape}")
 
     def sample(self, key: PRNGKeyArray, x: Any) -> Int[Array, ""]:
         """An index, int32."""

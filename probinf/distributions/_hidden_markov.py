@@ -180,9 +180,7 @@ def _truncate(path: Path, t: Int[Array, ""]) -> Path:
 
 def _check_time(who: str, t: Array, first: int, steps: int) -> None:
     if not isinstance(t, Tracer) and not first <= int(t) < steps:
-        raise ValueError(
-            f"{who} needs a time from {first} to {steps - 1} in a model of {steps} steps, got {int(t)}"
-        )
+        raise ValueError(f"{who} needs a time from {first} to {steps - 1} in a model of {steps} steps, got {int(t)}")
 
 
 def _at(what: str, t: Array) -> str:

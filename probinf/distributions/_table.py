@@ -17,13 +17,9 @@ def as_log_table(table: Any) -> Float[Array, "..."]:
     """
     table = jnp.asarray(table, float) if not hasattr(table, "dtype") else jnp.asarray(table)
     if table.ndim == 0 or table.shape[-1] == 0:
-        raise ValueError(
-            f"log-probabilities need at least one outcome on the last axis, got shape {table.shape}"
-        )
+        raise ValueError(f"log-probabilities need at least one outcome on the last axis, got shape {table.shape}")
     if not jnp.issubdtype(table.dtype, jnp.floating):
-        raise ValueError(
-            f"log-probabilities must be floating-point, got {table.dtype}: take the log of probabilities"
-        )
+        raise ValueError(f"log-probabilities must be floating-point, got {table.dtype}: take the log of probabilities")
     if not isinstance(table, Tracer):
         top = np.max(np.asarray(table), axis=-1)
         if not np.all(np.isfinite(top)):

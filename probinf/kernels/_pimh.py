@@ -65,9 +65,7 @@ class ParticleIndependentMetropolisHastings(Kernel):
     def invariant(self) -> Measure:
         """The law of (value, log_z) under which `value` has the sampler's meaning."""
         target = self.sampler.meaning(Measure())
-        return Measure(
-            (RunLaw(f"{target.name} with its {self.n}-particle estimate", self),), (1.0,), target.guarantee
-        )
+        return Measure((RunLaw(f"{target.name} with its {self.n}-particle estimate", self),), (1.0,), target.guarantee)
 
 
 class RunLaw(Factor):
@@ -82,9 +80,7 @@ class RunLaw(Factor):
         Raises: MeaningError always.
         """
         del x
-        raise MeaningError(
-            f"the density of '{self.name}' has no closed form: enumerate its `init` on a finite model"
-        )
+        raise MeaningError(f"the density of '{self.name}' has no closed form: enumerate its `init` on a finite model")
 
 
 def pimh(sampler: Sampler, n: int) -> ParticleIndependentMetropolisHastings:

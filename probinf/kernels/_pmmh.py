@@ -56,9 +56,7 @@ class ParticleMarginalMetropolisHastings(Kernel):
         if not self.prior.traceable:
             raise TypeError(f"pmmh is compiled, but the prior '{self.prior.name}' runs on the host")
         if isinstance(self.model, Sampler) or not callable(self.model):
-            raise TypeError(
-                "pmmh needs a model that maps parameters to a Sampler; for a fixed Sampler use pimh"
-            )
+            raise TypeError("pmmh needs a model that maps parameters to a Sampler; for a fixed Sampler use pimh")
 
     def init(self, key: PRNGKeyArray, theta: Any) -> ModelState:
         """The state that one run at the given parameters gives."""

@@ -65,11 +65,7 @@ class RandomWalk(Proposal):
         leaves, structure = jax.tree.flatten(x)
         scales = jax.tree.leaves(self.scale)
         # One number serves all leaves; otherwise the structures must agree.
-        scales = (
-            scales * len(leaves)
-            if len(scales) == 1
-            else jax.tree.leaves(jax.tree.map(_second, x, self.scale))
-        )
+        scales = scales * len(leaves) if len(scales) == 1 else jax.tree.leaves(jax.tree.map(_second, x, self.scale))
         keys = jax.random.split(key, len(leaves))
         return structure.unflatten(_jump(k, leaf, s) for k, leaf, s in zip(keys, leaves, scales, strict=True))
 
@@ -117,8 +113,6 @@ def _second(x: Array, scale: Any) -> Any:
 def _jump(key: PRNGKeyArray, x: Array, scale: Array) -> Array:
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(
-            f"a random walk moves floating-point values, got {x.dtype}: use FiniteProposal for indices"
-        )
+        raise TypeError(f"a random walk moves floating-point values, got {x.dtype}: use FiniteProposal for indices")
     noise = jax.random.normal(key, x.shape, x.dtype)
     return x + jnp.broadcast_to(jnp.asarray(scale, x.dtype), x.shape) * noise

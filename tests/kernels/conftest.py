@@ -47,9 +47,7 @@ class Chains:
     def filter(cls, scheme, steps=3, ess=None, hmm=None):
         hmm = cls.model(steps) if hmm is None else hmm
         rows = hmm.rows(cls.observations(steps))
-        return bootstrap_filter(
-            hmm.initial(), hmm.step, hmm.emission, rows, resample=pi.Resample(scheme, ess=ess)
-        )
+        return bootstrap_filter(hmm.initial(), hmm.step, hmm.emission, rows, resample=pi.Resample(scheme, ess=ess))
 
     @staticmethod
     def paths(steps=3):

@@ -77,9 +77,7 @@ def test_lost_reference_is_seen(chains):
     hmm, rows = chains.model(1), chains.model(1).rows(chains.observations(1))
     weigh = pi.Reweight(hmm.emission(jax.tree.map(lambda leaf: leaf[0], rows)))
     errors = [
-        invariance_error(
-            chains.matrix(conditional_smc(draw >> weigh, 2), chains.paths(1)), chains.log_posterior(1)
-        )
+        invariance_error(chains.matrix(conditional_smc(draw >> weigh, 2), chains.paths(1)), chains.log_posterior(1))
         for draw in (pi.Draw(hmm.initial()), LostReference(hmm.initial()))
     ]
     assert errors[0] < 1e-12 and errors[1] > 1e-3
@@ -98,9 +96,7 @@ def test_twist_changes_the_kernel_but_not_its_law(chains):
         for start in (plain, twisted)
     ]
     values = chains.law(FirstTwo(plain >> later))[0]
-    log_posterior = (
-        (plain >> later).meaning(pi.Measure()).log_density_lanes(jax.tree.map(jnp.asarray, values), 4)
-    )
+    log_posterior = (plain >> later).meaning(pi.Measure()).log_density_lanes(jax.tree.map(jnp.asarray, values), 4)
     assert max(invariance_error(matrix, log_posterior) for matrix in matrices) < 1e-12
     assert np.max(np.abs(matrices[0] - matrices[1])) > 1e-3
 

@@ -89,9 +89,7 @@ def test_impossible_and_undefined_proposals_are_refused(chains):
 
 
 def test_info_reports_the_ratio(x64):
-    kernel = MetropolisHastings(
-        Categorical(np.log([0.9, 0.1])), FiniteProposal(np.array([[-np.inf, 0], [0, 0]]))
-    )
+    kernel = MetropolisHastings(Categorical(np.log([0.9, 0.1])), FiniteProposal(np.array([[-np.inf, 0], [0, 0]])))
     _, info = kernel(jax.random.key(0), jnp.int32(0))
     # From 0 only 1 is proposed, and 1 proposes 0 half of the time.
     assert abs(float(info.log_ratio) - np.log(0.1 / 0.9 * 0.5)) < 1e-14
@@ -116,9 +114,7 @@ def test_chain_on_the_line_stays_in_its_target(proposal):
 
 
 def test_forgotten_ratio_on_the_line_is_seen():
-    kernel = MetropolisHastings(
-        pi.Named("target", dist.LogNormal(0.0, 1.0)), MultiplyWithoutRatio(jnp.asarray(1.0))
-    )
+    kernel = MetropolisHastings(pi.Named("target", dist.LogNormal(0.0, 1.0)), MultiplyWithoutRatio(jnp.asarray(1.0)))
     assert stats.kstest(ends_of_chains(kernel, 4000, 20), stats.lognorm(1.0).cdf).pvalue < 1e-12
 
 

@@ -32,9 +32,7 @@ class Model(eqx.Module):
     def __call__(self, theta):
         hmm = self.at(theta)
         resample = pi.Resample(Multinomial())
-        return bootstrap_filter(
-            hmm.initial(), hmm.step, hmm.emission, hmm.rows(self.observations), resample=resample
-        )
+        return bootstrap_filter(hmm.initial(), hmm.step, hmm.emission, hmm.rows(self.observations), resample=resample)
 
 
 class MonteCarloWithinMetropolis(ParticleMarginalMetropolisHastings):

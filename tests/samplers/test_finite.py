@@ -63,9 +63,7 @@ def test_importance_from_another_proposal(x64):
     assert check_proper_weighting(sampler, 2, target=POSTERIOR).error < 1e-12
 
 
-@pytest.mark.parametrize(
-    ("scheme", "ess"), [(Multinomial(), None), (Systematic(), None), (Systematic(), 0.7)], ids=str
-)
+@pytest.mark.parametrize(("scheme", "ess"), [(Multinomial(), None), (Systematic(), None), (Systematic(), 0.7)], ids=str)
 def test_bootstrap_filter_means_the_joint(x64, scheme, ess):
     sampler, hmm, observations = hidden_markov_filter(resample=pi.Resample(scheme, ess))
     check = check_proper_weighting(sampler, 2)
