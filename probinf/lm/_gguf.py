@@ -51,14 +51,10 @@ class GGUFFile:
         block, size = quantization(info.kind)
         count = int(np.prod(info.shape, dtype=np.int64))
         if not info.shape or info.shape[-1] % block:
-            raise ModelFileError(
-                f"{self.path}: tensor {name!r} of shape {info.shape} has a ragged last block."
-            )
+            raise ModelFileError(f"{self.path}: tensor {name!r} of shape {info.shape} has a ragged last block.")
         stop = info.start + count // block * size
         if stop > self.data.size:
-            raise ModelFileError(
-                f"{self.path} is truncated: tensor {name!r} ends at byte {stop} of {self.data.size}."
-            )
+            raise ModelFileError(f"{self.path} is truncated: tensor {name!r} ends at byte {stop} of {self.data.size}.")
         return dequantize(self.data[info.start : stop], info.kind).reshape(info.shape)
 
 

@@ -27,9 +27,7 @@ class LlamaConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"LlamaConfig.{name} must be at least 1, got {getattr(self, name)}.")
         if self.heads % self.key_value_heads:
-            raise ValueError(
-                f"heads ({self.heads}) must be a multiple of key_value_heads ({self.key_value_heads})."
-            )
+            raise ValueError(f"heads ({self.heads}) must be a multiple of key_value_heads ({self.key_value_heads}).")
         if self.head_dimension % 2:
             raise ValueError(f"head_dimension must be even for rotary embedding, got {self.head_dimension}.")
 

@@ -57,9 +57,7 @@ def gguf_config(file: GGUFFile) -> LlamaConfig:
     metadata = file.metadata
     architecture = metadata.get("general.architecture")
     if architecture != "llama":
-        raise ModelFileError(
-            f"{file.path} holds a model of architecture {architecture!r}; only 'llama' is supported."
-        )
+        raise ModelFileError(f"{file.path} holds a model of architecture {architecture!r}; only 'llama' is supported.")
     if metadata.get("llama.rope.scaling.type", "none") != "none":
         raise ModelFileError(f"{file.path} uses rotary scaling, which is not supported.")
     try:
@@ -91,7 +89,5 @@ def unpermute(weight: np.ndarray, heads: int) -> np.ndarray:
 
 def _stop_tokens(metadata: dict[str, Any]) -> tuple[int, ...]:
     names = ("eos_token_id", "eot_token_id")
-    found = {
-        int(metadata[f"tokenizer.ggml.{name}"]) for name in names if f"tokenizer.ggml.{name}" in metadata
-    }
+    found = {int(metadata[f"tokenizer.ggml.{name}"]) for name in names if f"tokenizer.ggml.{name}" in metadata}
     return tuple(sorted(found))

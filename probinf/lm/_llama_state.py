@@ -72,9 +72,7 @@ class LlamaState(LaneState):
             LayerCache(layer.prompt_keys, layer.prompt_values, keys, values)
             for layer, (keys, values) in zip(self.layers, caches, strict=True)
         )
-        return type(self)(
-            layers, self.prompt_length, row_of_lane, self.length[ancestors], self.hidden[ancestors]
-        )
+        return type(self)(layers, self.prompt_length, row_of_lane, self.length[ancestors], self.hidden[ancestors])
 
     def _gather(self, ancestors: Int[Array, " m"]) -> Self:
         """Change the number of lanes, which needs new caches."""

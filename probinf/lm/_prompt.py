@@ -42,9 +42,7 @@ class Prompt(Distribution):
     ) -> None:
         ids = np.asarray(prompt_ids)
         if ids.ndim != 1 or ids.size == 0:
-            raise ValueError(
-                f"The prompt must be a non-empty list of token identifiers, got shape {ids.shape}."
-            )
+            raise ValueError(f"The prompt must be a non-empty list of token identifiers, got shape {ids.shape}.")
         if not np.issubdtype(ids.dtype, np.integer):
             raise ValueError(f"Token identifiers must be integers, got {ids.dtype}: encode the text first.")
         if ids.min() < 0 or ids.max() >= lm.vocabulary_size:

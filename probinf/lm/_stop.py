@@ -38,9 +38,7 @@ def stop_table(token_bytes: Sequence[bytes], strings: Sequence[bytes]) -> StopTa
         ValueError: no string is given, or one is empty.
     """
     if not strings or not all(strings):
-        raise ValueError(
-            "Stop strings must not be empty: give at least one string of at least one character."
-        )
+        raise ValueError("Stop strings must not be empty: give at least one string of at least one character.")
     bytewise = _byte_automaton(strings)
     lengths = np.array([len(text) for text in token_bytes])
     # Tokens in order of falling length: at byte position p, those still being read are the first ones.

@@ -24,9 +24,7 @@ class Tokenizer:
     `special_tokens` are identifiers that stand for structure and not for text.
     """
 
-    def __init__(
-        self, core: Any, *, special_tokens: Sequence[int] = (), system_text: str | None = None
-    ) -> None:
+    def __init__(self, core: Any, *, special_tokens: Sequence[int] = (), system_text: str | None = None) -> None:
         self._core = core
         self.special_tokens = frozenset(int(token) for token in special_tokens)
         self.system_text = system_text

@@ -88,9 +88,7 @@ def enumerate_sequences(
     """
     size = lm.vocabulary_size
     if size**max_new_tokens > 10**6:
-        raise ValueError(
-            f"{size} ** {max_new_tokens} token strings are too many to enumerate: lower one of them."
-        )
+        raise ValueError(f"{size} ** {max_new_tokens} token strings are too many to enumerate: lower one of them.")
     strings = np.array(list(itertools.product(range(size), repeat=max_new_tokens)), np.int32)
     lanes = np.arange(len(strings))
     state = lm.start(jnp.asarray(prompt_ids), len(strings), max_new_tokens)

@@ -55,9 +55,7 @@ def assemble_llama(
     frequencies = config.rope_base ** -(np.arange(half) / half)
     if frequency_divisors is not None:
         if frequency_divisors.shape != (half,):
-            raise ModelFileError(
-                f"The rotary divisors have shape {frequency_divisors.shape}, expected {(half,)}."
-            )
+            raise ModelFileError(f"The rotary divisors have shape {frequency_divisors.shape}, expected {(half,)}.")
         frequencies = frequencies / frequency_divisors
     return Llama(
         config=config,
@@ -73,7 +71,5 @@ def assemble_llama(
 def checked_shape(name: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return `value`, or raise ModelFileError if its shape is not the one that the configuration implies."""
     if value.shape != shape:
-        raise ModelFileError(
-            f"Tensor {name!r} has shape {value.shape}, but the configuration implies {shape}."
-        )
+        raise ModelFileError(f"Tensor {name!r} has shape {value.shape}, but the configuration implies {shape}.")
     return value

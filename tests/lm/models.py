@@ -17,9 +17,7 @@ CONFIG = LlamaConfig(
 )
 
 
-def random_tensors(
-    seed: int = 0, *, tied: bool = False, config: LlamaConfig = CONFIG
-) -> dict[str, np.ndarray]:
+def random_tensors(seed: int = 0, *, tied: bool = False, config: LlamaConfig = CONFIG) -> dict[str, np.ndarray]:
     """Draw every tensor of a model, under the names that `assemble_llama` asks for."""
     rng = np.random.default_rng(seed)
     query = config.heads * config.head_dimension
@@ -66,9 +64,7 @@ def full_log_probs(lm: Llama, tensors: dict[str, np.ndarray], ids: np.ndarray) -
     for i in range(cfg.layers):
         part = {name.split(".")[-1]: value for name, value in w.items() if name.startswith(f"layer.{i}.")}
         h = rms(x, part["attention_norm"])
-        q, k, v = (
-            (h @ part[name].T).reshape(len(ids), -1, cfg.head_dimension) for name in ("query", "key", "value")
-        )
+        q, k, v = ((h @ part[name].T).reshape(len(ids), -1, cfg.head_dimension) for name in ("query", "key", "value"))
         heads = []
         for j in range(cfg.heads):
             scores = rotated(q[:, j]) @ rotated(k[:, j // cfg.group]).T / np.sqrt(cfg.head_dimension)

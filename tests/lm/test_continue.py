@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from probinf import MeaningError
 from probinf.lm import (
     Continue,
     Prompt,
@@ -82,9 +83,7 @@ def test_lanes_stop_at_strings_that_straddle_tokens_and_go_on_afterwards():
         np.testing.assert_allclose(generation.log_prob - base, generation.latest_log_prob, atol=1e-4)
         for i in range(n):
             assert after[i][: len(before[i])] == before[i]
-            seen = [
-                b"".join(PIECES[t] for t in after[i][resumed_at[i] : e]) for e in range(len(after[i]) + 1)
-            ]
+            seen = [b"".join(PIECES[t] for t in after[i][resumed_at[i] : e]) for e in range(len(after[i]) + 1)]
             stopped_here = not was_finished[i] and b"aba" in seen[-1]
             assert bool(generation.stopped[i]) == stopped_here
             if stopped_here:
@@ -176,3 +175,9 @@ def test_bad_input_is_refused_with_the_fix(build, message):
 def test_a_prompt_beyond_the_context_is_refused_with_both_numbers():
     with pytest.raises(ValueError, match=r"60 tokens .* 10, .* 64"):
         Prompt(random_llama(), np.ones(60, np.int32), 10)
+
+
+def test_retracing_is_refused_and_not_silently_wrong():
+    generation = start_generation(Prompt(toy(), [0], 4), 2)
+    with pytest.raises(MeaningError, match=r"cannot be retraced"):
+        Continue(toy(), 2).prefix(generation)

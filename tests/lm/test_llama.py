@@ -43,9 +43,7 @@ def test_cached_decoding_equals_full_recomputation(tied):
     written = texts(3, 5)
     state = start(lm, PROMPT, 3, 6)
     for step in range(5):
-        np.testing.assert_allclose(
-            log_probs(lm, state), reference(lm, tensors, written[:, :step]), atol=TOLERANCE
-        )
+        np.testing.assert_allclose(log_probs(lm, state), reference(lm, tensors, written[:, :step]), atol=TOLERANCE)
         state = advance(lm, state, written[:, step])
 
 
