@@ -7,6 +7,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+from jax.core import Tracer
 
 from probinf._particles import LaneState
 
@@ -22,9 +23,8 @@ def on_lanes(work: Callable[[Any], Any], values: Any, *, in_place: bool) -> Any:
     if not in_place:
         return _compiled(work, values)
     is_lane_state = lambda node: isinstance(node, LaneState)  # noqa: E731
-    owned, rest = eqx.partition(
-        values, jax.tree.map(is_lane_state, values, is_leaf=is_lane_state), is_leaf=is_lane_state
-    )
+    # Leaf by leaf: `combine` could not put whole subtrees back.
+    owned, rest = eqx.partition(values, jax.tree.map(is_lane_state, values, is_leaf=is_lane_state))
     return _compiled_in_place((work, rest), owned)
 
 
@@ -40,4 +40,4 @@ def _compiled_in_place(fixed: tuple[Callable, Any], owned: Any) -> Any:
 
 
 def _traced(leaf: Any) -> bool:
-    return isinstance(leaf, jax.core.Tracer)
+    return isinstance(leaf, Tracer)
