@@ -1,0 +1,18 @@
+"""Figures and claims: data apart from ink, criteria before measurements, and no verdict hidden."""
+
+from probinf.figures._atomic import atomic_path as atomic_path
+from probinf.figures._atomic import write_text as write_text
+from probinf.figures._cells import Cells as Cells
+from probinf.figures._claims import Claim as Claim
+from probinf.figures._claims import Finding as Finding
+from probinf.figures._claims import Verdict as Verdict
+from probinf.figures._claims import decide as decide
+from probinf.figures._claims import update_claims as update_claims
+from probinf.figures._metered import Metered as Metered
+from probinf.figures._registry import FIGURES as FIGURES
+from probinf.figures._registry import Figure as Figure
+from probinf.figures._registry import make_figure as make_figure
+from probinf.figures.lm_constraints import Budget as Budget
+from probinf.figures.lm_constraints import lm_constraints_claims as lm_constraints_claims
+from probinf.figures.lm_constraints import lm_constraints_data as lm_constraints_data
+from probinf.figures.lm_constraints import plot_lm_constraints as plot_lm_constraints

@@ -1,0 +1,58 @@
+"""Results of parts of a long experiment, kept on disk so that an interrupted run goes on where it was."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from probinf.figures._atomic import write_text
+
+
+class Cells:
+    """A folder of results, each under a hash of all that it depends on; None keeps nothing."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    def get(self, name: str, settings: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+        """The stored result for these settings, or else `compute()`, stored.
+
+        Settings and results must be JSON; a file that is damaged, or of other settings, is computed again.
+
+        Raises: OSError where the folder cannot be written.
+        """
+        if self.folder is None:
+            return compute()
+        path = self.folder / f"{name}-{_digest(settings)}.json"
+        stored = _read(path)
+        if stored is not None and stored["settings"] == json.loads(json.dumps(settings)):
+            return stored["result"]
+        result = compute()
+        write_text(path, json.dumps({"settings": settings, "result": result}) + "\n")
+        return result
+
+
+def fingerprint(module: eqx.Module) -> str:
+    """A hash of a module's structure and of the beginning of each of its arrays: the name of a model's weights."""
+    leaves, structure = jax.tree.flatten(eqx.filter(module, eqx.is_array))
+    digest = hashlib.sha256(str(structure).encode())
+    for leaf in leaves:
+        digest.update(np.asarray(leaf).reshape(-1)[:1024].tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return stored if isinstance(stored, dict) and {"settings", "result"} <= stored.keys() else None

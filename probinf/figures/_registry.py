@@ -1,0 +1,59 @@
+"""The figures that exist, and how one is made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import xarray
+from matplotlib.figure import Figure as Drawing
+
+from probinf.figures._atomic import atomic_path
+from probinf.figures._cells import Cells
+from probinf.figures._claims import Finding, update_claims
+from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
+
+Progress = Callable[[int, int, str], None]
+# Fixed, so that a figure is a fact about the code and not about the day.
+_SEED = 20250203
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure: its data, its drawing, and the claims that the data decide.
+
+    `data(key, budget, cells=, progress=)` may take hours, and keeps its finished parts in `cells`.
+    """
+
+    name: str
+    paper: str
+    data: Callable[..., xarray.Dataset]
+    plot: Callable[[xarray.Dataset], Drawing]
+    claims: Callable[[xarray.Dataset], Sequence[Finding]]
+
+
+FIGURES = {
+    figure.name: figure
+    for figure in (
+        Figure("lm_constraints", "arXiv:2502.01618", lm_constraints_data, plot_lm_constraints, lm_constraints_claims),
+    )
+}
+
+
+def make_figure(figure: Figure, budget: str, folder: Path, *, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Writes `NAME/NAME.nc`, `NAME/NAME.png` and this figure's entries of `claims.json` under `folder`.
+
+    Each file appears whole or not at all; what `NAME/cells` holds of an interrupted run is not computed
+    again. Returns the entries of this figure.
+
+    Raises: ValueError for an unknown budget; OSError where the folder cannot be written.
+    """
+    place = folder / figure.name
+    dataset = figure.data(jax.random.key(_SEED), budget, cells=Cells(place / "cells"), progress=progress)
+    with atomic_path(place / f"{figure.name}.nc") as path:
+        dataset.to_netcdf(path, engine="h5netcdf")
+    with atomic_path(place / f"{figure.name}.png") as path:
+        figure.plot(dataset).savefig(path)
+    entries = update_claims(folder / "claims.json", figure.name, figure.claims(dataset))
+    return [entry for entry in entries if entry["id"].startswith(f"{figure.name}/")]
