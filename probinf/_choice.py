@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
@@ -27,7 +28,7 @@ def check_key(key: PRNGKeyArray) -> None:
     Raises: TypeError for a legacy `uint32` key, for an array of keys, and for anything else.
     """
     dtype = getattr(key, "dtype", None)
-    if dtype is None or not jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
+    if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key):
         raise TypeError(f"expected a typed PRNG key, got {dtype or type(key).__name__}: use jax.random.key(seed)")
     if key.shape != ():
         raise TypeError(f"expected one PRNG key, got an array of keys of shape {key.shape}: pass one, or use jax.vmap")
@@ -177,10 +178,10 @@ def _define(name: str, sample, abstract) -> Primitive:
 choice_p = _define(
     "choice",
     _sample_choice,
-    lambda key, logits, *, draws: jax.core.ShapedArray(logits.shape[:-1] + draws, jnp.dtype("int32")),
+    lambda key, logits, *, draws: ShapedArray(logits.shape[:-1] + draws, jnp.dtype("int32")),
 )
 uniform_cells_p = _define(
     "uniform_cells",
     _sample_uniform_cells,
-    lambda key, breaks: jax.core.ShapedArray(breaks.shape[:-1], breaks.dtype),
+    lambda key, breaks: ShapedArray(breaks.shape[:-1], breaks.dtype),
 )

@@ -3,7 +3,7 @@
 import abc
 import enum
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import equinox as eqx
 import jax
@@ -214,7 +214,8 @@ def as_factor(potential: Any, name: str | None = None) -> Factor:
     if isinstance(potential, Factor):
         return potential
     if callable(potential):
-        return Density(name or getattr(potential, "__name__", type(potential).__name__), potential)
+        function = cast(Callable[[Any], Any], potential)
+        return Density(name or getattr(potential, "__name__", type(potential).__name__), function)
     raise TypeError(f"expected a Factor, a Measure or a function x -> log-weight, got {type(potential).__name__}")
 
 

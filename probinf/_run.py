@@ -105,5 +105,5 @@ def _bar_observer(bar: Any) -> Observer:
 def _records(info: Info) -> Any:
     """The records of the outermost scans, in order; a single one bare."""
     stages = info if isinstance(info, tuple) and not hasattr(info, "_fields") else (info,)
-    found = [stage.record for stage in stages if getattr(stage, "record", None) is not None]
+    found = [record for record in (getattr(stage, "record", None) for stage in stages) if record is not None]
     return found[0] if len(found) == 1 else (tuple(found) or None)

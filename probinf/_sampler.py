@@ -12,8 +12,8 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from probinf._choice import check_key
-from probinf._measure import Measure, MeaningError
-from probinf._particles import Particles
+from probinf._measure import MeaningError, Measure
+from probinf._particles import Particles, own
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -76,17 +76,24 @@ class Chain(Sampler):
     """One sampler after the other.
 
     Law: the composition of the stages' laws; its guarantee is the weakest. The key is split once per stage.
+
+    Raises: ValueError for no stages.
     """
 
     stages: tuple[Sampler, ...]
 
+    def __check_init__(self):
+        """Rejects a chain of nothing."""
+        if not self.stages:
+            raise ValueError("a Chain needs at least one stage")
+
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, tuple[Info, ...]]:
         """Runs the stages in order."""
-        runs = [self.stages[0].__call__, *(stage.consume for stage in self.stages[1:])]
-        return _in_order(runs, key, cloud)
+        # A stage may hand on the very values it got, so the caller's lane states are safe only as a copy.
+        return self.consume(key, cloud.replace(values=own(cloud.values)))
 
     def consume(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, tuple[Info, ...]]:
-        """Runs the stages in order, the first one in place too."""
+        """Runs the stages in order, in place."""
         return _in_order([stage.consume for stage in self.stages], key, cloud)
 
     def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, tuple[Info, ...]]:

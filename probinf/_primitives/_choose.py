@@ -28,6 +28,11 @@ class Rule(eqx.Module):
 
     guarantee: eqx.AbstractVar[Guarantee]
 
+    @property
+    def traceable(self) -> bool:
+        """False for a rule that runs Python on concrete values."""
+        return True
+
     @abc.abstractmethod
     def index(self, key: PRNGKeyArray, cloud: Particles) -> Int[Array, ""]:
         """The lane to keep."""
@@ -58,8 +63,15 @@ class Best(Rule):
     def index(self, key: PRNGKeyArray, cloud: Particles) -> Int[Array, ""]:
         """The argmax; NaN scores lose."""
         del key
-        score = self.score.log_density_lanes(cloud.values, cloud.n)
-        return jnp.argmax(jnp.where((cloud.log_weights > -jnp.inf) & ~jnp.isnan(score), score, -jnp.inf))
+        score = jnp.asarray(self.score.log_density_lanes(cloud.values, cloud.n), cloud.log_weights.dtype)
+        # A living lane of score -inf still comes before a dead one.
+        score = jnp.maximum(jnp.where(jnp.isnan(score), -jnp.inf, score), jnp.finfo(score.dtype).min)
+        return jnp.argmax(jnp.where(cloud.log_weights > -jnp.inf, score, -jnp.inf))
+
+    @property
+    def traceable(self) -> bool:
+        """Whether the score is."""
+        return self.score.traceable
 
 
 class Majority(Rule):
@@ -103,6 +115,11 @@ class Choose(Sampler):
     def meaning(self, m: Measure) -> Measure:
         """m, with the rule's claim."""
         return m.claiming(self.rule.guarantee)
+
+    @property
+    def traceable(self) -> bool:
+        """Whether the rule is."""
+        return self.rule.traceable
 
     @property
     def lanewise(self) -> bool:

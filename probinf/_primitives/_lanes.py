@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 from jax.core import Tracer
 
-from probinf._particles import LaneState
+from probinf._particles import is_lane_state
 
 
 def on_lanes(work: Callable[[Any], Any], values: Any, *, in_place: bool) -> Any:
@@ -22,7 +22,6 @@ def on_lanes(work: Callable[[Any], Any], values: Any, *, in_place: bool) -> Any:
         return work(values)
     if not in_place:
         return _compiled(work, values)
-    is_lane_state = lambda node: isinstance(node, LaneState)  # noqa: E731
     # Leaf by leaf: `combine` could not put whole subtrees back.
     owned, rest = eqx.partition(values, jax.tree.map(is_lane_state, values, is_leaf=is_lane_state))
     return _compiled_in_place((work, rest), owned)

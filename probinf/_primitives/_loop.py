@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from probinf._choice import check_key
 from probinf._measure import Measure
-from probinf._particles import Particles
+from probinf._particles import Particles, copied, own
 from probinf._sampler import Info, Sampler
 from probinf._status import Status, status_if
 
@@ -40,10 +41,11 @@ class Scan(Sampler):
     """Applies a stage once per row of `xs`, or `length` times.
 
     Law: the fold of the stage's law over the rows. `stage` is a Sampler, or a callable that builds one from a row; make
-    it a Module whose fields hold what varies, since every new closure is compiled anew. Runs as `lax.scan`, or as a
-    Python loop where the stage is not traceable or an `observer` wants to see each step; both use the same keys.
+    it a Module whose fields hold what varies, since every new closure is compiled anew; so is `record`. Runs as
+    `lax.scan`, or as a Python loop where the stage is not traceable or an `observer` wants to see each step; both use
+    the same keys. An observer may look at the cloud, but not keep it: the next step uses it up.
 
-    Raises: ValueError where neither or both of `xs` and `length` are given, or rows disagree in number.
+    Raises: ValueError where neither or both of `xs` and `length` are given, rows disagree in number, or there are none.
     """
 
     stage: Sampler | Callable[[Any], Sampler]
@@ -54,12 +56,17 @@ class Scan(Sampler):
 
     def __check_init__(self):
         """Rejects a scan of unknown length."""
-        lengths = {int(jnp.shape(leaf)[0]) for leaf in jax.tree.leaves(self.xs)}
+        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(self.xs)]
+        if () in shapes:
+            raise ValueError("Scan takes one row of xs per step: pass an array, jnp.asarray(xs), or length=")
+        lengths = {shape[0] for shape in shapes}
         if (self.length is None) == (not lengths) or len(lengths) > 1:
             raise ValueError(
                 f"Scan needs either xs, with one leading axis for all leaves, or length; got xs of lengths "
                 f"{sorted(lengths)} and length={self.length}"
             )
+        if self.steps < 1:
+            raise ValueError(f"Scan needs at least one step, got {self.steps}")
 
     @property
     def steps(self) -> int:
@@ -76,41 +83,30 @@ class Scan(Sampler):
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ScanInfo]:
         """Runs all steps."""
-        return self._fold(key, cloud, lambda stage, k, c: stage(k, c), lambda stage, k, c: stage.consume(k, c))
+        return self.consume(key, cloud.replace(values=own(cloud.values)))
 
     def consume(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ScanInfo]:
-        """Runs all steps, the first one in place too."""
-        return self._fold(key, cloud, lambda stage, k, c: stage.consume(k, c))
+        """Runs all steps, in place."""
+        return self._fold(key, cloud, _Free())
 
     def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, ScanInfo]:
         """Runs all steps in their conditional form."""
-        return self._fold(key, cloud, lambda stage, k, c: stage.conditional(k, c, reference))
+        return self._fold(key, cloud, _Held(reference))
 
-    def _fold(
-        self, key: PRNGKeyArray, cloud: Particles, run: Callable, run_later: Callable | None = None
-    ) -> tuple[Particles, ScanInfo]:
-        """Folds the stage; on the host, steps after the first own their cloud and use `run_later`."""
+    def _fold(self, key: PRNGKeyArray, cloud: Particles, run: Callable) -> tuple[Particles, ScanInfo]:
         check_key(key)
         keys = jax.random.split(key, self.steps)
-
-        def step(
-            cloud: Particles, row: tuple[PRNGKeyArray, Any], run: Callable = run
-        ) -> tuple[Particles, tuple[Info, Any]]:
-            step_key, x = row
-            cloud, info = run(self.at(x), step_key, cloud)
-            return cloud, (info, None if self.record is None else self.record(cloud, info))
-
-        traceable = self.traceable
-        if traceable and self.observer is None:
-            cloud, (infos, record) = jax.lax.scan(step, cloud, (keys, self.xs))
+        if self.traceable and self.observer is None:
+            cloud, (infos, record) = jax.lax.scan(lambda c, row: _step(self, run, c, *row), cloud, (keys, self.xs))
         else:
-            # Compiled once: later steps differ in data only.
-            compiled = eqx.filter_jit(step) if traceable else step
+            # Without its observer the scan is data and structure, so one program serves every step and every run.
+            unseen = dataclasses.replace(self, observer=None)
+            step = _compiled_step if self.traceable else _step
             rows = []
             for i in range(self.steps):
-                later = run if traceable or i == 0 else (run_later or run)
-                cloud, row = compiled(cloud, (keys[i], self.row(i)), later)
-                rows.append(row)
+                cloud, (info, record) = step(unseen, run, cloud, keys[i], self.row(i))
+                # The next step may use up what the record took from the cloud.
+                rows.append((info, copied(record)))
                 if self.observer is not None:
                     self.observer(i + 1, self.steps, cloud)
             infos, record = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
@@ -131,6 +127,32 @@ class Scan(Sampler):
     def lanewise(self) -> bool:
         """Whether the stage is."""
         return self.at(self.row(0)).lanewise
+
+
+class _Free(eqx.Module):
+    """A step on a cloud that nobody else holds."""
+
+    def __call__(self, stage: Sampler, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Info]:
+        return stage.consume(key, cloud)
+
+
+class _Held(eqx.Module):
+    """A step with lane 0 held to a reference."""
+
+    reference: Any
+
+    def __call__(self, stage: Sampler, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Info]:
+        return stage.conditional(key, cloud, self.reference)
+
+
+def _step(
+    scan: Scan, run: Callable, cloud: Particles, key: PRNGKeyArray, x: Any
+) -> tuple[Particles, tuple[Info, Any]]:
+    cloud, info = run(scan.at(x), key, cloud)
+    return cloud, (info, None if scan.record is None else scan.record(cloud, info))
+
+
+_compiled_step = eqx.filter_jit(_step)
 
 
 class While(Sampler):
@@ -154,13 +176,10 @@ class While(Sampler):
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, WhileInfo]:
         """Runs until the condition fails or the budget is spent."""
-        return self._loop(key, cloud, in_place=False)
+        return self.consume(key, cloud.replace(values=own(cloud.values)))
 
     def consume(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, WhileInfo]:
-        """Runs until the condition fails or the budget is spent, the first step in place too."""
-        return self._loop(key, cloud, in_place=True)
-
-    def _loop(self, key: PRNGKeyArray, cloud: Particles, *, in_place: bool) -> tuple[Particles, WhileInfo]:
+        """Runs until the condition fails or the budget is spent, in place."""
         check_key(key)
         keys = jax.random.split(key, self.max_steps)
         steps, last = jnp.int32(0), None
@@ -182,8 +201,7 @@ class While(Sampler):
             for step_key in keys:
                 if not bool(self.condition(cloud)):
                     break
-                run = self.stage.consume if in_place or steps > 0 else self.stage
-                cloud, last = run(step_key, cloud)
+                cloud, last = self.stage.consume(step_key, cloud)
                 steps = steps + 1
         return cloud, WhileInfo(status_if(self.condition(cloud), Status.BUDGET), steps, last)
 

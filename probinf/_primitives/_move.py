@@ -10,7 +10,7 @@ import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._choice import check_key
-from probinf._measure import Factor, Measure, MeaningError
+from probinf._measure import Factor, MeaningError, Measure
 from probinf._particles import Particles
 from probinf._sampler import Info, Kernel, Sampler
 from probinf._status import Status, status_if
@@ -67,7 +67,7 @@ class Map(Sampler):
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, MapInfo]:
         """Maps values; the key is not used."""
-        del key
+        check_key(key)
         values = jax.vmap(self.function, axis_size=cloud.n)(cloud.values)
         return cloud.replace(values=values), MapInfo(status_if(False, Status.OK))
 

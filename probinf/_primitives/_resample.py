@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from probinf._choice import check_key
@@ -85,7 +86,7 @@ class Resample(Sampler):
             return decision.cloud.replace(values=values)
 
         any_resampled = jnp.any(decision.info.resampled)
-        if isinstance(any_resampled, jax.core.Tracer):
+        if isinstance(any_resampled, Tracer):
             # The gather stands inside the branch: a cloud that is not resampled is not copied.
             return jax.lax.cond(any_resampled, survivors, lambda cloud: cloud, cloud), decision.info
         return (survivors(cloud) if any_resampled else cloud), decision.info
@@ -132,12 +133,10 @@ def _decide(sampler: Resample, key: PRNGKeyArray, cloud: Particles, conditional:
     log_twist = jnp.take(cloud.log_twist, ancestors)
     banked = log_mass[0] if sampler.islands == 1 else jnp.zeros_like(log_mass[0])
     kept = jnp.zeros_like(log_mass) if sampler.islands == 1 else log_mass
-    log_weights = jnp.where(
-        jnp.repeat(resampled, grid[1]), jnp.repeat(kept, grid[1]) - log_twist, cloud.log_weights
-    )
-    weighed = Particles(
-        (), log_weights, cloud.log_evidence + jnp.where(resampled[0], banked, 0.0), log_twist
-    )
+    # Only a held reference can survive a twist of zero; it dies rather than weigh infinitely much.
+    repaid = jnp.where(log_twist > -jnp.inf, jnp.repeat(kept, grid[1]) - log_twist, -jnp.inf)
+    log_weights = jnp.where(jnp.repeat(resampled, grid[1]), repaid, cloud.log_weights)
+    weighed = Particles((), log_weights, cloud.log_evidence + jnp.where(resampled[0], banked, 0.0), log_twist)
     ess = jax.vmap(effective_sample_size)(selection)
     return _Decision(weighed, ResampleInfo(status_if(False, Status.OK), ancestors, resampled, ess))
 

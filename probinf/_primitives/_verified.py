@@ -1,8 +1,7 @@
 """Verified: try again until a verifier accepts, within a budget."""
 
-from __future__ import annotations
-
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -10,10 +9,32 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from probinf._choice import check_key
-from probinf._measure import Factor, Guarantee, Measure, MeaningError, as_factor
-from probinf._particles import LaneState, Particles, add_log
+from probinf._measure import Factor, Guarantee, MeaningError, Measure, as_factor
+from probinf._particles import Particles, add_log, is_lane_state
 from probinf._sampler import Sampler
-from probinf._status import Status, status_if
+from probinf._status import Status, status_if, worst_status
+
+
+class Predicate(Factor):
+    """One where a function of the value says yes (a boolean, or a positive density), zero elsewhere."""
+
+    name: str = eqx.field(static=True)
+    accepts: Callable[[Any], Array]
+
+    def log_density(self, x: Any) -> Float[Array, ""]:
+        """Zero or -inf."""
+        return jnp.where(as_bool(jnp.asarray(self.accepts(x))), 0.0, -jnp.inf)
+
+
+def as_verdict(verify: Any) -> Factor:
+    """A verifier as it is, or a function of one value as a predicate.
+
+    Raises: TypeError for anything else.
+    """
+    if isinstance(verify, Factor) or not callable(verify):
+        return as_factor(verify)
+    accepts = cast(Callable[[Any], Array], verify)
+    return Predicate(getattr(verify, "__name__", type(verify).__name__), accepts)
 
 
 class VerifiedInfo(NamedTuple):
@@ -32,14 +53,14 @@ class Verified(Sampler):
     lane that never passes abstains: it keeps its last value with weight zero, and the status is ABSTAINED.
 
     `verify` is a factor whose density is positive exactly where a value is accepted, or a function of one value that
-    returns a log-density or a boolean.
+    returns a log-density or a boolean. A potential inside that returns NaN or +inf makes the status INVALID.
 
-    Raises: ValueError for a budget below one; MeaningError where the inner sampler resamples, because then lanes are not
+    Raises: TypeError for a verdict that is an integer, and for values that hold a `LaneState`; ValueError for a budget below one; MeaningError where the inner sampler resamples, because then lanes are not
     independent tries: wrap it in `Nested(inner, n)`.
     """
 
     inner: Sampler
-    verify: Factor = eqx.field(converter=as_factor)
+    verify: Factor = eqx.field(converter=as_verdict)
     budget: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
@@ -56,37 +77,42 @@ class Verified(Sampler):
         """Tries until every lane is accepted or the budget is spent."""
         check_key(key)
         keys = jax.random.split(key, self.budget)
-        result, accepted = self._attempt(keys[0], cloud)
+        result, accepted, status = self._attempt(keys[0], cloud)
         _refuse_lane_states(result.values)
+        # Lanes that were dead before are not worth a retry, and do not abstain.
+        dead = cloud.log_weights == -jnp.inf
 
         def retry(carry: tuple, attempt_key: PRNGKeyArray) -> tuple[tuple, None]:
             def again(carry: tuple) -> tuple:
-                result, accepted, attempts = carry
-                tried, passed = self._attempt(attempt_key, cloud)
-                return _merge(accepted, result, tried), accepted | passed, attempts + ~accepted
+                result, accepted, attempts, status = carry
+                tried, passed, tried_status = self._attempt(attempt_key, cloud)
+                status = jnp.maximum(status, tried_status)
+                return _merge(accepted, result, tried), accepted | passed, attempts + ~accepted, status
 
-            done = jnp.all(carry[1])
+            done = jnp.all(carry[1] | dead)
             if self.traceable:
                 return jax.lax.cond(done, lambda carry: carry, again, carry), None
             return (carry if bool(done) else again(carry)), None
 
-        carry = (result, accepted, jnp.ones(cloud.n, jnp.int32))
+        carry = (result, accepted, jnp.ones(cloud.n, jnp.int32), status)
         if self.traceable:
             carry, _ = jax.lax.scan(retry, carry, keys[1:])
         else:
             for attempt_key in keys[1:]:
                 carry, _ = retry(carry, attempt_key)
-        result, accepted, attempts = carry
+        result, accepted, attempts, status = carry
         log_weights = jnp.where(accepted, result.log_weights, -jnp.inf)
-        info = VerifiedInfo(status_if(~accepted, Status.ABSTAINED), accepted, attempts)
-        return result.replace(log_weights=log_weights), info
+        status = jnp.maximum(status, status_if(~(accepted | dead), Status.ABSTAINED))
+        return result.replace(log_weights=log_weights), VerifiedInfo(status, accepted, attempts)
 
-    def _attempt(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Bool[Array, " N"]]:
-        result, _ = self.inner(key, cloud)
+    def _attempt(
+        self, key: PRNGKeyArray, cloud: Particles
+    ) -> tuple[Particles, Bool[Array, " N"], Int[Array, ""]]:
+        result, info = self.inner(key, cloud)
         # The evidence of this attempt belongs to the lanes that keep it.
         gained = result.log_evidence - cloud.log_evidence
         result = result.replace(log_weights=add_log(result.log_weights, gained), log_evidence=cloud.log_evidence)
-        return result, as_bool(self.verify.log_density_lanes(result.values, result.n))
+        return result, as_bool(self.verify.log_density_lanes(result.values, result.n)), worst_status(info)
 
     def meaning(self, m: Measure) -> Measure:
         """The inner meaning, restricted to what is accepted, times the mass of having been accepted in time."""
@@ -129,17 +155,26 @@ class Retries(Factor):
         raise MeaningError("the mass of acceptance within a budget needs the acceptance rate, which has no closed form")
 
 
-def as_bool(verdict: Array) -> Bool[Array, ...]:
-    """A verdict given as a boolean, or as a log-density that is positive where the value is accepted; NaN rejects."""
+def as_bool(verdict: Array) -> Bool[Array, "..."]:
+    """A verdict given as a boolean, or as a log-density that is above -inf where the value is accepted; NaN rejects.
+
+    Raises: TypeError for an integer, which could be meant either way.
+    """
+    if jnp.issubdtype(verdict.dtype, jnp.integer):
+        raise TypeError(f"a verifier returns a boolean or a floating-point log-density, got {verdict.dtype}: compare it")
     return verdict if verdict.dtype == jnp.bool_ else verdict > -jnp.inf
 
 
 def _refuse_lane_states(values: Any) -> None:
-    if any(isinstance(node, LaneState) for node in jax.tree.leaves(values, is_leaf=lambda n: isinstance(n, LaneState))):
+    if any(map(is_lane_state, jax.tree.leaves(values, is_leaf=is_lane_state))):
         raise TypeError("Verified keeps each lane's own attempt, but the value holds a LaneState: Map it away first")
 
 
 def _merge(keep: Bool[Array, " N"], old: Particles, new: Particles) -> Particles:
     select = lambda a, b: jnp.where(keep.reshape(-1, *[1] * (a.ndim - 1)), a, b)  # noqa: E731
-    values = jax.tree.map(select, old.values, new.values)
-    return old.replace(values=values, log_weights=select(old.log_weights, new.log_weights))
+    if isinstance(old.values, list):
+        values = [a if kept else b for kept, a, b in zip(keep, old.values, new.values, strict=True)]
+    else:
+        values = jax.tree.map(select, old.values, new.values)
+    log_twist = select(old.log_twist, new.log_twist)
+    return old.replace(values=values, log_weights=select(old.log_weights, new.log_weights), log_twist=log_twist)

@@ -63,7 +63,7 @@ class Draw(Sampler):
         return cloud.replace(values=values), info
 
     def meaning(self, m: Measure) -> Measure:
-        """m * distribution."""
+        """The product m * distribution."""
         return m * self.distribution
 
     @property
@@ -96,7 +96,7 @@ class Reweight(Sampler):
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ReweightInfo]:
         """Adds log-potentials to log-weights; the key is not used."""
-        del key
+        check_key(key)
         log_g, info = checked_log_density(self.potential, cloud)
         return cloud.replace(log_weights=add_log(cloud.log_weights, log_g)), info
 
@@ -106,7 +106,7 @@ class Reweight(Sampler):
         return self(key, cloud)
 
     def meaning(self, m: Measure) -> Measure:
-        """m * potential."""
+        """The product m * potential."""
         return (m * self.potential).claiming(Guarantee.PROPER)
 
     @property
@@ -130,7 +130,7 @@ class Twist(Sampler):
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ReweightInfo]:
         """Evaluates the twist; the key is not used."""
-        del key
+        check_key(key)
         log_g, info = checked_log_density(self.twist, cloud)
         return cloud.replace(log_twist=log_g), info
 
@@ -140,7 +140,7 @@ class Twist(Sampler):
         return self(key, cloud)
 
     def meaning(self, m: Measure) -> Measure:
-        """m."""
+        """The same measure m."""
         return m
 
     @property
@@ -152,12 +152,16 @@ class Twist(Sampler):
 def checked_log_density(factor: Factor, cloud: Particles) -> tuple[Float[Array, " N"], ReweightInfo]:
     """Log-density of each lane, with NaN and +inf replaced by -inf and counted.
 
-    Raises: ValueError where the factor does not give one number per lane.
+    Raises: ValueError where the factor does not give one number per lane; TypeError where it gives booleans.
     """
     log_g = jnp.asarray(factor.log_density_lanes(cloud.values, cloud.n))
     if log_g.shape != (cloud.n,):
         raise ValueError(
             f"potential '{factor.name}' gave shape {log_g.shape} for {cloud.n} lanes: return one log-weight per value"
+        )
+    if log_g.dtype == jnp.bool_:
+        raise TypeError(
+            f"potential '{factor.name}' gave a boolean, not a log-weight: use jnp.where(condition, 0.0, -jnp.inf)"
         )
     log_g = log_g.astype(cloud.log_weights.dtype)
     invalid = jnp.isnan(log_g) | (log_g == jnp.inf)

@@ -76,9 +76,7 @@ def _(sampler: Draw, source: FiniteMeasure) -> FiniteMeasure:
     merged = source.merged()
     if not len(merged.log_mass):
         raise MeaningError("no mass is left to draw from: the target of this composition is zero")
-    law = enumerate_law(
-        extend, jax.random.key(0), sampler.distribution, merged.values, jnp.asarray(merged.log_mass)
-    )
+    law = enumerate_law(extend, jax.random.key(0), sampler.distribution, merged.values, jnp.asarray(merged.log_mass))
     values = jax.tree.map(lambda leaf: leaf[:, 0], law.outputs)
     return FiniteMeasure(values, law.log_prob + np.log(source.total)).merged()
 
@@ -131,18 +129,14 @@ def _(sampler: Choose, source: FiniteMeasure) -> FiniteMeasure:
 def _(sampler: Verified, source: FiniteMeasure) -> FiniteMeasure:
     parts = []
     for i in range(len(source.log_mass)):
-        atom = FiniteMeasure(
-            jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], source.values), source.log_mass[i : i + 1]
-        )
+        atom = FiniteMeasure(jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], source.values), source.log_mass[i : i + 1])
         tried = _denote(_draws_only(sampler.inner), FiniteMeasure(atom.values, np.zeros(1)))
         acceptance = float(np.sum(np.exp(tried.log_mass)[_accepted(sampler, tried)]))
         if acceptance == 0.0:
             continue
         result = _denote(sampler.inner, atom)
         in_time = -np.expm1(sampler.budget * np.log1p(-acceptance)) if acceptance < 1.0 else 1.0
-        log_mass = np.where(
-            _accepted(sampler, result), result.log_mass + np.log(in_time / acceptance), -np.inf
-        )
+        log_mass = np.where(_accepted(sampler, result), result.log_mass + np.log(in_time / acceptance), -np.inf)
         parts.append(FiniteMeasure(result.values, log_mass))
     values = jax.tree.map(lambda *leaves: np.concatenate(leaves), *[part.values for part in parts])
     return FiniteMeasure(values, np.concatenate([part.log_mass for part in parts])).merged()
@@ -152,16 +146,12 @@ def _draws_only(sampler: Sampler) -> Sampler:
     """The inner sampler without its weights: what decides how often a try is accepted."""
     stages = sampler.stages if isinstance(sampler, Chain) else (sampler,)
     if not all(isinstance(stage, Draw | Map | Reweight) for stage in stages):
-        raise MeaningError(
-            "the law of Verified is computed for inner samplers made of Draw, Map and Reweight"
-        )
+        raise MeaningError("the law of Verified is computed for inner samplers made of Draw, Map and Reweight")
     return Chain(tuple(stage for stage in stages if not isinstance(stage, Reweight)))
 
 
 def _accepted(sampler: Verified, measure: FiniteMeasure) -> np.ndarray:
-    return np.asarray(
-        as_bool(sampler.verify.log_density_lanes(_device(measure.values), len(measure.log_mass)))
-    )
+    return np.asarray(as_bool(sampler.verify.log_density_lanes(_device(measure.values), len(measure.log_mass))))
 
 
 def _weighted(source: FiniteMeasure, factor: Any) -> FiniteMeasure:

@@ -16,8 +16,8 @@ def log_wealth_of_mean(
     """Log-wealth, after each draw, of a gambler who bets that `E[x]` is not `mean`, for draws in [0, upper].
 
     Law: under E[x] = mean the wealth is a non-negative martingale of mean one, so by Ville's inequality
-    P(it ever reaches 1/alpha) <= alpha, however often and whenever one looks. Half the stake is bet on a larger mean and
-    half on a smaller one; each bet is the predictable plug-in of the draws before it.
+    P(it ever reaches 1/alpha) <= alpha, however often and whenever one looks. Half the stake is bet on a larger
+    mean, half on a smaller one; each bet is the predictable plug-in of the draws before it.
 
     Source: Waudby-Smith & Ramdas, "Estimating means of bounded random variables by betting" (arXiv 2010.09686).
     """

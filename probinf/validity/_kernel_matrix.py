@@ -44,17 +44,13 @@ def kernel_matrix(
     start, reached = law.outputs
     ends = _names(reached)
     if stray := set(ends) - set(index):
-        raise ValueError(
-            f"the kernel reaches {len(stray)} states that are not listed: list every reachable state"
-        )
+        raise ValueError(f"the kernel reaches {len(stray)} states that are not listed: list every reachable state")
     matrix = np.zeros((len(names), len(names)))
     np.add.at(matrix, (start, [index[name] for name in ends]), np.exp(law.log_prob + np.log(len(names))))
     return matrix
 
 
-def invariance_error(
-    matrix: Float[np.ndarray, "states states"], log_pi: Float[Array | np.ndarray, " states"]
-) -> float:
+def invariance_error(matrix: Float[np.ndarray, "states states"], log_pi: Float[Array | np.ndarray, " states"]) -> float:
     """Largest entry of `|pi K - pi|`, `pi` proportional to `exp(log_pi)`; zero means that K keeps `pi`."""
     pi = _normalized(log_pi)
     return float(np.max(np.abs(pi @ matrix - pi)))

@@ -35,9 +35,7 @@ class Runs(NamedTuple):
     def log_prob(self) -> np.ndarray:
         """Log-probability of each script; an impossible draw makes it -inf whatever the later ones say."""
         impossible = np.any(self.log_weights == -np.inf, axis=1)
-        return np.where(
-            impossible, -np.inf, np.sum(np.where(impossible[:, None], 0.0, self.log_weights), axis=1)
-        )
+        return np.where(impossible, -np.inf, np.sum(np.where(impossible[:, None], 0.0, self.log_weights), axis=1))
 
 
 def is_key(x: Any) -> bool:
@@ -81,9 +79,7 @@ class Program:
         def flat(leaves: list) -> PyTree:
             function, key, arguments = eqx.combine(jax.tree.unflatten(structure, leaves), static)
             result = function(key, *arguments)
-            result = jax.tree.map(
-                lambda x: jnp.asarray(x) if eqx.is_array_like(x) and not is_key(x) else x, result
-            )
+            result = jax.tree.map(lambda x: jnp.asarray(x) if eqx.is_array_like(x) and not is_key(x) else x, result)
             arrays, rest = eqx.partition(result, eqx.is_array)
             kept.append(rest)
             return arrays

@@ -15,8 +15,9 @@ from probinf.validity._denote import denote
 from probinf.validity._finite import FiniteMeasure, largest_difference
 from probinf.validity._law import enumerate_law
 
+
 class ExactCheck(NamedTuple):
-    """`error`: largest difference over atoms and in mass, relative to the target's mass; `worlds`: how many were read."""
+    """`error`: largest difference over atoms and in mass, relative to the target's mass; `worlds`: how many it read."""
 
     error: float
     worlds: int
@@ -28,7 +29,6 @@ def expected_measure(
     sampler: Sampler,
     n: int,
     *,
-    view: View | None = None,
     key: PRNGKeyArray | None = None,
     limit: int = 2_000_000,
 ) -> tuple[FiniteMeasure, int]:
@@ -54,7 +54,6 @@ def check_proper_weighting(
     n: int,
     *,
     target: FiniteMeasure | None = None,
-    view: View | None = None,
     limit: int = 2_000_000,
 ) -> ExactCheck:
     """Compares what a sampler produces, over every outcome of its own randomness, with what it means.

@@ -189,9 +189,7 @@ def _grid_outcome(grid: int, outcomes: Array, bit_width: int) -> tuple[Array, Ar
     return jnp.full(outcomes.shape, -math.log(grid)), table[jnp.minimum(outcomes, grid - 1)]
 
 
-def _replay_scan(
-    equation: JaxprEqn, inputs: list, script: Script, position: Array
-) -> tuple[list, Array, list]:
+def _replay_scan(equation: JaxprEqn, inputs: list, script: Script, position: Array) -> tuple[list, Array, list]:
     params = equation.params
     fixed, carried = params["num_consts"], params["num_carry"]
     constants, carry, xs = inputs[:fixed], inputs[fixed : fixed + carried], inputs[fixed + carried :]
@@ -207,9 +205,7 @@ def _replay_scan(
     return [*carry, *ys], log_weights.reshape(-1), records
 
 
-def _replay_cond(
-    equation: JaxprEqn, inputs: list, script: Script, position: Array
-) -> tuple[list, Array, list]:
+def _replay_cond(equation: JaxprEqn, inputs: list, script: Script, position: Array) -> tuple[list, Array, list]:
     """Reads every branch and selects one, which is what vmap makes of a cond anyway."""
     index, operands = inputs[0], inputs[1:]
     outputs, log_weights, records = [], [], []

@@ -61,9 +61,7 @@ def check_means(
 
 
 @eqx.filter_jit
-def _estimates(
-    sampler: Sampler, tests: Callable, n: int, key: PRNGKeyArray, replicates: int
-) -> Float[Array, "R K"]:
+def _estimates(sampler: Sampler, tests: Callable, n: int, key: PRNGKeyArray, replicates: int) -> Float[Array, "R K"]:
     def one(key: PRNGKeyArray) -> Float[Array, " K"]:
         cloud, _ = sampler(key, spawn(n))
         return _unnormalised_means(cloud, tests)

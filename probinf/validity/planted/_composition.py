@@ -9,9 +9,10 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from probinf._measure import Density, Guarantee
 from probinf._particles import Particles
-from probinf._primitives import Best, Choose, Draw, Nested, Resample, Reweight, Verified
+from probinf._primitives import Best, Choose, Draw, Move, Nested, Resample, Reweight, Verified, While
 from probinf._sampler import Info
 from probinf.distributions import Categorical
+from probinf.kernels import FiniteProposal, MetropolisHastings
 from probinf.resampling import Multinomial
 from probinf.validity._denote import denote
 from probinf.validity._finite import FiniteMeasure
@@ -42,6 +43,10 @@ class BestCalledProper(Best):
     guarantee: Guarantee = eqx.field(static=True, default=Guarantee.PROPER, init=False)
 
 
+def _some_odd(cloud: Particles) -> Array:
+    return jnp.any(cloud.values % 2 == 1)
+
+
 def _log_likelihood(x: Int[Array, ""]) -> Array:
     return jnp.log(jnp.array([0.9, 0.2, 0.5]))[x]
 
@@ -52,12 +57,17 @@ def _even(x: Int[Array, ""]) -> Array:
 
 def composition_bugs() -> tuple[SamplerCase, ...]:
     """Compositions with one wrong claim each."""
-    prior, likelihood = Categorical(np.log([0.2, 0.5, 0.3]), name="prior"), Density("likelihood", _log_likelihood)
+    prior, likelihood = (
+        Categorical(np.log([0.2, 0.5, 0.3]), name="prior"),
+        Density("likelihood", _log_likelihood),
+    )
     weighed = Draw(prior) >> Reweight(likelihood)
+    move = Move(MetropolisHastings(prior, FiniteProposal(np.zeros((3, 3)))))
     target = denote(weighed, FiniteMeasure((), np.zeros(1)))
     return (
+        SamplerCase("loop that stops when it likes what it sees", Draw(prior) >> While(move, _some_odd, 2)),
         SamplerCase("nested run without its evidence", ForgetsInnerEvidence(weighed, 2)),
-        SamplerCase("rejected lanes that keep their weight", CountsRejected(Draw(prior), Density("even", _even), 2)),
+        SamplerCase("rejected lanes that keep their weight", CountsRejected(Draw(prior), _even, 2)),
         SamplerCase(
             "best of n called proper",
             weighed >> Resample(Multinomial()) >> Choose(BestCalledProper(likelihood)),

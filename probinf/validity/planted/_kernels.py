@@ -79,7 +79,7 @@ class AdaptiveTempering(Sampler):
     proposal: FiniteProposal
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Info]:
-        """Half the likelihood where the lanes disagree and all of it where they agree; resample, move, weigh the rest."""
+        """Half the likelihood where lanes disagree, all of it where they agree; resample, move, weigh the rest."""
         resample_key, move_key = jax.random.split(key)
         log_g = self.likelihood.log_density_lanes(cloud.values, cloud.n)
         step = jnp.where(jnp.max(log_g) - jnp.min(log_g) > 0.1, 0.5, 1.0)
@@ -90,7 +90,7 @@ class AdaptiveTempering(Sampler):
         return moved.replace(log_weights=moved.log_weights + rest), ()
 
     def meaning(self, m: Measure) -> Measure:
-        """m * likelihood, which is not what it does."""
+        """M * likelihood, which is not what it does."""
         return m * self.likelihood
 
 
@@ -107,7 +107,13 @@ def kernel_bugs() -> tuple[KernelCase | SamplerCase, ...]:
     adaptive = AdaptiveTempering(prior, likelihood, FiniteProposal(_PROPOSAL))
     states, log_target = jnp.arange(3, dtype=jnp.int32), _PRIOR + _LOG_LIKELIHOOD
     start = Draw(prior) >> Reweight(likelihood) >> Resample(Multinomial())
-    altered = ("no Hastings ratio", "ratio times 1.1", "ratio times 1.001", "ratio upside down", "always accepted")
+    altered = (
+        "no Hastings ratio",
+        "ratio times 1.1",
+        "ratio times 1.001",
+        "ratio upside down",
+        "always accepted",
+    )
     return (
         *(KernelCase(f"Metropolis-Hastings, {how}", Altered(posterior, how), states, log_target) for how in altered),
         SamplerCase("kernel at the wrong temperature", start >> Move(cold)),

@@ -54,7 +54,7 @@ class NoResampling(Sampler):
         return cloud, ()
 
     def meaning(self, m):
-        """m."""
+        """M."""
         return m
 
 

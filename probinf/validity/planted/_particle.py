@@ -144,7 +144,10 @@ def extended_case(name: str, kernel: Kernel, right: Any, thetas: tuple[int, ...]
     log_run = np.concatenate([law.log_prob for law in laws]) + states.log_z
     if thetas is not None:
         log_prior = np.concatenate(
-            [np.full(len(law.log_prob), right.prior.log_density(jnp.int32(t))) for law, t in zip(laws, thetas, strict=True)]
+            [
+                np.full(len(law.log_prob), right.prior.log_density(jnp.int32(t)))
+                for law, t in zip(laws, thetas, strict=True)
+            ]
         )
         log_run = log_run + log_prior
     return KernelCase(name, kernel, states, log_run)

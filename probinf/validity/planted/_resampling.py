@@ -184,6 +184,8 @@ def resampling_bugs() -> tuple[SamplerCase, ...]:
         SamplerCase("twist not divided out", _twisted(KeepsTwist(draw))),
         SamplerCase("one key for two draws", start >> Scan(SharedKeyStage(hmm), later)),
         SamplerCase(
-            "emission of the step before", start >> Scan(LateEmissionStage(hmm), (later, before)), target=small_paths()
+            "emission of the step before",
+            start >> Scan(LateEmissionStage(hmm), (later, before)),
+            target=small_paths(),
         ),
     )
