@@ -157,7 +157,9 @@ class _Atoms(eqx.Module):
 def _matches(states: Any, x: Any) -> Bool[Array, " S"]:
     """Which of the stacked states equals x, to the precision of float32."""
     pairs = zip(jax.tree.leaves(states), jax.tree.leaves(x), strict=True)
-    same = [jnp.isclose(s.astype(float), v.astype(float), atol=1e-5).reshape(len(s), -1).all(axis=1) for s, v in pairs]
+    same = [
+        jnp.isclose(s.astype(float), v.astype(float)[None], atol=1e-5).reshape(len(s), -1).all(axis=1) for s, v in pairs
+    ]
     return jnp.all(jnp.stack(same), axis=0)
 
 
