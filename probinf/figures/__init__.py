@@ -8,6 +8,7 @@ from probinf.figures._claims import Finding as Finding
 from probinf.figures._claims import Verdict as Verdict
 from probinf.figures._claims import decide as decide
 from probinf.figures._claims import update_claims as update_claims
+from probinf.figures._lm_constraints_run import TextModel as TextModel
 from probinf.figures._metered import Metered as Metered
 from probinf.figures._registry import FIGURES as FIGURES
 from probinf.figures._registry import Figure as Figure

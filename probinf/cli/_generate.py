@@ -1,0 +1,169 @@
+"""`probinf generate`: texts that a verifier accepts."""
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from probinf import Factor, Sampler, Status, sample
+from probinf.cli._main import NOTHING_ACCEPTED
+from probinf.cli._models import load
+from probinf.figures import Metered, TextModel
+from probinf.samplers import best_of_n, particle_filtering
+from probinf.verifiers import Accepted, TextPotential, Verifier, WordCount, Words, count_distinct, parse_verifier
+from probinf.verifiers._lane_texts import lane_texts
+
+_TOKENS_PER_STEP = 8
+
+
+class Watched(Factor):
+    """A factor that calls `tick` each time it is evaluated: once a step, for the progress bar."""
+
+    factor: Factor
+    tick: Callable[[], None] = eqx.field(static=True)
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The factor's."""
+        return self.factor.name
+
+    @property
+    def traceable(self) -> bool:
+        """False: a compiled program would tick once and for all."""
+        return False
+
+    def log_density(self, x: Any) -> Float[Array, ""]:
+        """The factor's."""
+        return self.factor.log_density(x)
+
+    def log_density_lanes(self, values: Any, n: int) -> Float[Array, " n"]:
+        """The factor's, and a tick."""
+        self.tick()
+        return self.factor.log_density_lanes(values, n)
+
+
+class Report(NamedTuple):
+    """What a run found, as `--json` prints it.
+
+    `texts` are the different accepted texts, heaviest first, `weights` sum to one over them. `log_z` estimates the log
+    of P(accepted), and is null where nothing was. `distinct_successes` sets case and outer punctuation aside.
+    """
+
+    texts: list[str]
+    weights: list[float]
+    log_z: float | None
+    successes: int
+    distinct_successes: int
+    status: str
+    tokens: int
+    seconds: float
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes texts and prints them; returns the exit code.
+
+    Raises: ValueError for an empty prompt or one that does not fit, fewer than one particle or token, or an unknown
+    verifier; ModelFileError, ModelDownloadError.
+    """
+    start = time.perf_counter()
+    verifier = parse_verifier(options.verifier)
+    if not options.prompt.strip():
+        raise ValueError("The prompt is empty: say what the text should be about.")
+    if options.particles < 1:
+        raise ValueError(f"A run needs at least one particle, got {options.particles}: pass --particles 16.")
+    if options.max_tokens < 1:
+        raise ValueError(f"A text needs at least one token, got {options.max_tokens}: pass --max-tokens 48.")
+    report = write(load(options.model), verifier, options, start)
+    if options.json:
+        print(json.dumps(report._asdict()))
+    elif report.successes:
+        Console().print(_table(report, options.particles))
+    if not report.successes:
+        print(
+            f"probinf: none of the {options.particles} texts was accepted by {verifier.name}: "
+            "use more particles, another seed or an easier constraint.",
+            file=sys.stderr,
+        )
+        return NOTHING_ACCEPTED
+    return 0
+
+
+def write(model: TextModel, verifier: Verifier, options: argparse.Namespace, start: float) -> Report:
+    """Runs the chosen method and gathers the accepted texts."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    # The other verifiers read more than one line.
+    stop = "\n" if isinstance(verifier, Words | WordCount) else None
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        steps = -(-options.max_tokens // _TOKENS_PER_STEP)
+        # Only a filter reports its steps.
+        total = steps if options.method == "particle-filter" else None
+        task = bar.add_task(f"writing {options.particles} texts", total=total)
+        sampler = _sampler(model, verifier, options, stop, lambda: bar.advance(task))
+        result = sample(sampler, jax.random.key(options.seed), options.particles)
+    cloud = result.particles
+    weights = np.asarray(cloud.normalized_weights)
+    by_text: dict[str, float] = defaultdict(float)
+    accepted = []
+    for lane, weight in zip(lane_texts(cloud.values, model.tokenizer, stop), weights, strict=True):
+        if weight > 0:
+            accepted.append(lane.text)
+            by_text[lane.text.strip()] += float(weight)
+    ranked = sorted(by_text.items(), key=lambda item: -item[1])
+    log_z = float(cloud.log_z)
+    return Report(
+        texts=[text for text, _ in ranked],
+        weights=[weight for _, weight in ranked],
+        log_z=log_z if math.isfinite(log_z) else None,
+        successes=len(accepted),
+        distinct_successes=count_distinct(accepted),
+        status=Status(result.status).name.lower(),
+        tokens=int(cloud.values.state.computed.sum()),
+        seconds=round(time.perf_counter() - start, 2),
+    )
+
+
+def _sampler(
+    model: TextModel, verifier: Verifier, options: argparse.Namespace, stop: str | None, tick: Callable[[], None]
+) -> Sampler:
+    knobs: dict[str, Any] = {
+        "accepted": Accepted(verifier, model.tokenizer, stop),
+        "max_new_tokens": options.max_tokens,
+        "stop": None if stop is None else model.tokenizer.stop(stop),
+    }
+    lm = Metered(lm=model.lm)  # pyright: ignore[reportCallIssue]
+    ids = model.tokenizer.encode(model.tokenizer.chat(options.prompt))
+    if options.method == "best-of-n":
+        return best_of_n(lm, ids, **knobs)
+    twist = Watched(TextPotential(verifier, model.tokenizer, stop), tick)
+    return particle_filtering(lm, ids, twist=twist, tokens_per_step=_TOKENS_PER_STEP, **knobs)
+
+
+def _table(report: Report, particles: int) -> Table:
+    mass = "?" if report.log_z is None else f"{math.exp(report.log_z):.3g}, log Z = {report.log_z:.3f}"
+    table = Table(
+        title="Accepted texts",
+        caption=(
+            f"{report.successes} of {particles} texts accepted ({report.successes / particles:.0%}), "
+            f"{report.distinct_successes} different; P(accepted) is estimated as {mass}; status {report.status}; "
+            f"{report.tokens} tokens in {report.seconds:.0f} s"
+        ),
+    )
+    table.add_column("weight", justify="right")
+    table.add_column("text", overflow="fold")
+    for text, weight in zip(report.texts, report.weights, strict=True):
+        table.add_row(f"{weight:.3f}", Text(text))
+    return table

