@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 X = TypeVar("X")
@@ -68,10 +69,11 @@ def spawn(n: int, values: Any = ()) -> Particles:
 
     Law: unit mass, all weights one. `values` must already have the leading axis n; by default a lane holds nothing.
 
-    Raises: ValueError for fewer than one particle.
+    Raises: ValueError for fewer than one particle, and for values of another number of lanes.
     """
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise ValueError(f"a cloud needs at least one particle, got n={n!r}: pass n >= 1")
+    _check_lanes(values, int(n))
     return Particles(values, jnp.zeros(int(n)), jnp.zeros(()), jnp.zeros(int(n)))
 
 
@@ -90,6 +92,34 @@ def take_lanes(values: Any, ancestors: Int[Array, " M"]) -> Any:
     """The values whose lane i is lane `ancestors[i]`: a gather, except where a `LaneState` moves itself."""
     if isinstance(values, list):
         return [values[int(i)] for i in ancestors]
-    is_lane_state = lambda node: isinstance(node, LaneState)  # noqa: E731
     move = lambda node: node.take(ancestors) if is_lane_state(node) else jnp.take(node, ancestors, axis=0)  # noqa: E731
     return jax.tree.map(move, values, is_leaf=is_lane_state)
+
+
+def lane(values: Any, i: int) -> Any:
+    """The value of lane i."""
+    return values[i] if isinstance(values, list) else jax.tree.map(lambda leaf: leaf[i], values)
+
+
+def own(values: Any) -> Any:
+    """The values with every `LaneState` copied, so that it may be used up; inside a trace they are as they were."""
+    return jax.tree.map(lambda node: copied(node) if is_lane_state(node) else node, values, is_leaf=is_lane_state)
+
+
+def copied(tree: Any) -> Any:
+    """The tree with buffers of its own; inside a trace there are none to copy."""
+    concrete = lambda leaf: isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer)  # noqa: E731
+    return jax.tree.map(lambda leaf: leaf.copy() if concrete(leaf) else leaf, tree)
+
+
+def is_lane_state(node: Any) -> bool:
+    """Whether a node of a tree of values owns its layout."""
+    return isinstance(node, LaneState)
+
+
+def _check_lanes(values: Any, n: int) -> None:
+    leaves = [] if isinstance(values, list) else jax.tree.leaves(values, is_leaf=is_lane_state)
+    sizes = {np.shape(leaf)[:1] for leaf in leaves if not is_lane_state(leaf)}
+    sizes |= {(len(values),)} if isinstance(values, list) else set()
+    if sizes - {(n,)}:
+        raise ValueError(f"a cloud of {n} particles needs values with leading axis {n}, got {sorted(sizes)}")

@@ -49,12 +49,16 @@ def sample(
     The same key gives the same draws with and without `progress`, and a larger n keeps the keys of the first lanes.
 
     values: what the lanes hold at the start, with leading axis n (nothing by default). progress: a bar over the steps
-    of each `Scan`. record: a function `(cloud, info) -> pytree` called after each step of the outermost scans.
+    of each `Scan`. record: a function `(cloud, info) -> pytree` called after each step of the outermost scans; hand in
+    the same function again, since a new one compiles anew.
     throw: raise where the status is not OK. A traceable sampler is compiled once per structure and shape.
 
-    Raises: TypeError for a legacy key; ValueError for n < 1; RunError with `throw=True`.
+    Raises: TypeError for a legacy key, or what is no sampler; ValueError for n < 1, or `values` of another number of
+    lanes; RunError with `throw=True`.
     """
     check_key(key)
+    if not isinstance(sampler, Sampler):
+        raise TypeError(f"sample runs a Sampler, got {type(sampler).__name__}: wrap a distribution in Draw")
     cloud = spawn(n, values)
     if record is not None:
         sampler = _on_scans(sampler, record=record)
@@ -62,11 +66,12 @@ def sample(
         from rich.progress import Progress
 
         with Progress(transient=True) as bar:
-            cloud, info = _on_scans(sampler, observer=_bar_observer(bar)).consume(key, cloud)
+            cloud, info = _on_scans(sampler, observer=_bar_observer(bar))(key, cloud)
     elif sampler.traceable:
         cloud, info = _compiled(sampler, key, cloud)
     else:
-        cloud, info = sampler.consume(key, cloud)
+        # A call, not `consume`: the caller still holds `values`.
+        cloud, info = sampler(key, cloud)
     status = run_status(cloud, info)
     if throw and status is not Status.OK:
         raise RunError(status)

@@ -13,7 +13,7 @@ from probinf._particles import is_lane_state
 
 
 def on_lanes(work: Callable[[Any], Any], values: Any, *, in_place: bool) -> Any:
-    """`work(values)`, compiled; with `in_place` the buffers of `LaneState`s among the values are given up to the result.
+    """`work(values)`, compiled; with `in_place` it may use up the buffers of `LaneState`s among the values.
 
     `work` must be a Module, so that only new structure compiles anew. Inside a trace, and for values that are Python
     objects, it is called as it stands: there the compiler, or nobody, reuses buffers.

@@ -145,9 +145,7 @@ class _Held(eqx.Module):
         return stage.conditional(key, cloud, self.reference)
 
 
-def _step(
-    scan: Scan, run: Callable, cloud: Particles, key: PRNGKeyArray, x: Any
-) -> tuple[Particles, tuple[Info, Any]]:
+def _step(scan: Scan, run: Callable, cloud: Particles, key: PRNGKeyArray, x: Any) -> tuple[Particles, tuple[Info, Any]]:
     cloud, info = run(scan.at(x), key, cloud)
     return cloud, (info, None if scan.record is None else scan.record(cloud, info))
 
