@@ -48,15 +48,16 @@ class VerifiedInfo(NamedTuple):
 class Verified(Sampler):
     """Runs the inner sampler afresh for each lane until the verifier accepts its value, at most `budget` times.
 
-    Law: m -> m * p(. | accepted) with mass 1 - (1 - a)^K, where p is the inner law from the lane's value, a its chance of
-    acceptance and K the budget (CHANGES_TARGET). Where the inner sampler weighs its lanes, the weight rides along. A
+    Law: m -> m * p(. | accepted) with mass 1 - (1 - a)^K, where p is the inner law from the lane's value, a its chance
+    of acceptance and K the budget (CHANGES_TARGET). Where the inner sampler weighs its lanes, the weight rides along. A
     lane that never passes abstains: it keeps its last value with weight zero, and the status is ABSTAINED.
 
     `verify` is a factor whose density is positive exactly where a value is accepted, or a function of one value that
     returns a log-density or a boolean. A potential inside that returns NaN or +inf makes the status INVALID.
 
-    Raises: TypeError for a verdict that is an integer, and for values that hold a `LaneState`; ValueError for a budget below one; MeaningError where the inner sampler resamples, because then lanes are not
-    independent tries: wrap it in `Nested(inner, n)`.
+    Raises: ValueError for a budget below one; TypeError for an integer as verdict, and for values that hold a
+    `LaneState`; MeaningError where the inner sampler resamples, because then lanes are not independent tries: wrap it
+    in `Nested(inner, n)`.
     """
 
     inner: Sampler
@@ -105,9 +106,7 @@ class Verified(Sampler):
         status = jnp.maximum(status, status_if(~(accepted | dead), Status.ABSTAINED))
         return result.replace(log_weights=log_weights), VerifiedInfo(status, accepted, attempts)
 
-    def _attempt(
-        self, key: PRNGKeyArray, cloud: Particles
-    ) -> tuple[Particles, Bool[Array, " N"], Int[Array, ""]]:
+    def _attempt(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Bool[Array, " N"], Int[Array, ""]]:
         result, info = self.inner(key, cloud)
         # The evidence of this attempt belongs to the lanes that keep it.
         gained = result.log_evidence - cloud.log_evidence
@@ -161,7 +160,7 @@ def as_bool(verdict: Array) -> Bool[Array, "..."]:
     Raises: TypeError for an integer, which could be meant either way.
     """
     if jnp.issubdtype(verdict.dtype, jnp.integer):
-        raise TypeError(f"a verifier returns a boolean or a floating-point log-density, got {verdict.dtype}: compare it")
+        raise TypeError(f"a verifier gave {verdict.dtype}: return a boolean, or a log-density as a float")
     return verdict if verdict.dtype == jnp.bool_ else verdict > -jnp.inf
 
 
