@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,7 +12,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from probinf._choice import check_key, choice
 from probinf._measure import Guarantee, Measure
-from probinf._particles import Particles, add_log, spawn, take_lanes
+from probinf._particles import Particles, add_log, lane, spawn, take_lanes
 from probinf._sampler import Info, Sampler
 from probinf._status import Status, status_if
 
@@ -47,15 +48,18 @@ class Nested(Sampler):
         if self.traceable:
             values, log_z, info = jax.vmap(self._one)(keys, cloud.values)
         else:
-            lanes = [jax.tree.map(lambda leaf, i=i: leaf[i], cloud.values) for i in range(cloud.n)]
-            rows = [self._one(k, x) for k, x in zip(keys, lanes, strict=True)]
-            values, log_z, info = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
+            on_host = isinstance(cloud.values, list)
+            rows = [self._one(k, lane(cloud.values, i), on_host) for i, k in enumerate(keys)]
+            picked, log_zs, infos = zip(*rows, strict=True)
+            values = list(picked) if on_host else _stacked(picked)
+            log_z, info = _stacked(log_zs), _stacked(infos)
         log_weights = add_log(cloud.log_weights, log_z)
         return cloud.replace(values=values, log_weights=log_weights), NestedInfo(status_if(False, Status.OK), info)
 
-    def _one(self, key: PRNGKeyArray, x: Any) -> tuple[Any, Array, Info]:
+    def _one(self, key: PRNGKeyArray, x: Any, on_host: bool = False) -> tuple[Any, Array, Info]:
         run_key, pick_key = jax.random.split(key)
-        copies = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (self.n, *jnp.shape(leaf))), x)
+        repeat = lambda leaf: jnp.broadcast_to(leaf, (self.n, *jnp.shape(leaf)))  # noqa: E731
+        copies = [x] * self.n if on_host else jax.tree.map(repeat, x)
         cloud, info = self.inner(run_key, spawn(self.n, copies))
         values, log_z = pick(pick_key, cloud)
         return values, log_z, info
@@ -76,4 +80,8 @@ def pick(key: PRNGKeyArray, cloud: Particles) -> tuple[Any, Array]:
     Law: delta(value) * exp(log_z) is properly weighted for whatever the cloud is properly weighted for.
     """
     index = choice(key, cloud.log_weights)
-    return jax.tree.map(lambda leaf: leaf[0], take_lanes(cloud.values, index[None])), cloud.log_z
+    return lane(take_lanes(cloud.values, index[None]), 0), cloud.log_z
+
+
+def _stacked(rows: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)

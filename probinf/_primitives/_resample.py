@@ -21,7 +21,7 @@ from probinf.resampling import Scheme, Systematic, adaptive_ancestors, effective
 
 
 class ResampleInfo(NamedTuple):
-    """`ancestors`: where each lane came from. Per island: whether it resampled, and the effective sample size before."""
+    """`ancestors`: where each lane came from. Per island: whether it resampled, and its effective sample size."""
 
     status: Int[Array, ""]
     ancestors: Int[Array, " N"]
@@ -41,7 +41,7 @@ class Resample(Sampler):
 
     Raises: ValueError where `ess` is outside (0, 1], or the islands do not divide the cloud.
 
-    Source: islands after Verge et al., "On parallel implementation of sequential Monte Carlo methods" (arXiv 1306.3911).
+    Source: islands after Verge et al., "On parallel implementation of sequential Monte Carlo methods", arXiv 1306.3911.
     """
 
     scheme: Scheme = Systematic()
@@ -133,8 +133,9 @@ def _decide(sampler: Resample, key: PRNGKeyArray, cloud: Particles, conditional:
     log_twist = jnp.take(cloud.log_twist, ancestors)
     banked = log_mass[0] if sampler.islands == 1 else jnp.zeros_like(log_mass[0])
     kept = jnp.zeros_like(log_mass) if sampler.islands == 1 else log_mass
-    # Only a held reference can survive a twist of zero; it dies rather than weigh infinitely much.
-    repaid = jnp.where(log_twist > -jnp.inf, jnp.repeat(kept, grid[1]) - log_twist, -jnp.inf)
+    # Only a held reference can survive without weight or under a twist of zero; it stays dead.
+    alive = jnp.take(selection.reshape(-1), ancestors) > -jnp.inf
+    repaid = jnp.where(alive, jnp.repeat(kept, grid[1]) - log_twist, -jnp.inf)
     log_weights = jnp.where(jnp.repeat(resampled, grid[1]), repaid, cloud.log_weights)
     weighed = Particles((), log_weights, cloud.log_evidence + jnp.where(resampled[0], banked, 0.0), log_twist)
     ess = jax.vmap(effective_sample_size)(selection)
