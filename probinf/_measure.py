@@ -146,10 +146,9 @@ class Measure(Factor):
         total = jnp.zeros(shape)
         dead = jnp.zeros(shape, bool)
         for log_f, exponent in zip(logs, self.exponents, strict=True):
-            zero = log_f == -jnp.inf
-            # 0 ** 0 is one, and a zero numerator wins over a zero denominator.
-            total = total + jnp.where(zero & (exponent == 0), 0.0, exponent * log_f)
-            dead = dead | (zero & (exponent > 0))
+            # Anything to the power of zero is one, and a zero numerator wins over a zero denominator.
+            total = total + jnp.where(exponent == 0, 0.0, exponent * log_f)
+            dead = dead | ((log_f == -jnp.inf) & (exponent > 0))
         return jnp.where(dead, -jnp.inf, total)
 
     def _times(self, other: "Measure", sign: float) -> "Measure":
@@ -207,12 +206,14 @@ def as_measure(factor: Factor) -> Measure:
 
 
 def as_factor(potential: Any, name: str | None = None) -> Factor:
-    """What users hand to `Reweight`: a factor as it is, or a function of one value that returns a log-weight.
+    """What users hand to `Reweight`: a factor, an object with `sample` and `log_prob`, or a function x -> log-weight.
 
     Raises: TypeError for anything else.
     """
     if isinstance(potential, Factor):
         return potential
+    if _is_foreign(potential):
+        return as_distribution(potential, name)
     if callable(potential):
         function = cast(Callable[[Any], Any], potential)
         return Density(name or getattr(potential, "__name__", type(potential).__name__), function)
@@ -226,11 +227,17 @@ def as_distribution(distribution: Any, name: str | None = None) -> Distribution:
     """
     if isinstance(distribution, Distribution):
         return distribution
-    if hasattr(distribution, "sample") and hasattr(distribution, "log_prob"):
-        return Named(name or type(distribution).__name__, distribution)
+    if _is_foreign(distribution):
+        # Numbers become arrays, so that other numbers do not compile anew.
+        base = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, float) else x, distribution)
+        return Named(name or type(distribution).__name__, base)
     raise TypeError(
         f"expected a Distribution, or an object with sample(key) and log_prob(x), got {type(distribution).__name__}"
     )
+
+
+def _is_foreign(x: Any) -> bool:
+    return hasattr(x, "sample") and hasattr(x, "log_prob") and not isinstance(x, type)
 
 
 def _concrete(x: Any) -> bool:

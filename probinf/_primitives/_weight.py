@@ -118,8 +118,8 @@ class Reweight(Sampler):
 class Twist(Sampler):
     """Tells the next resampling which lanes look promising, without changing what the cloud means.
 
-    Law: m -> m (EXACT). `Resample` selects by weight times twist and divides the twist out of the survivors' weights, so
-    evidence and target stay those of m at every step: with factors g_1, g_2, ... the selection weights telescope as
+    Law: m -> m (EXACT). `Resample` selects by weight times twist and divides the twist out of the survivors' weights,
+    so evidence and target stay those of m at every step: with factors g_1, g_2, ... the selection weights telescope as
     g_t / g_{t-1}, and nothing is left to divide out at the end. A twist that vanishes where m's later factors do not
     loses mass: it must be positive wherever the final target is.
 
