@@ -48,6 +48,7 @@ from probinf.validity.planted import (
     path_case,
     small_filter,
     small_hmm,
+    small_paths,
     small_pimh,
     small_pmmh,
 )
@@ -85,13 +86,17 @@ def _primitive_cases() -> tuple[SamplerCase, ...]:
 
 
 def _scheme_cases() -> tuple[SamplerCase, ...]:
-    every = [SamplerCase(f"Resample({name})", small_filter(Resample(s))) for name, s in _SCHEMES.items()]
+    three, two = small_paths(3), small_paths(2)
+    every = [
+        SamplerCase(f"Resample({name})", small_filter(Resample(scheme)), target=three)
+        for name, scheme in _SCHEMES.items()
+    ]
     return (
         *every,
-        SamplerCase("Resample(systematic), 3 lanes", small_filter(Resample(), 2), n=3),
-        SamplerCase("Resample(ess=0.75)", small_filter(Resample(Systematic(), ess=0.75))),
-        SamplerCase("Resample(settled)", small_filter(Resample(Settled(Multinomial())))),
-        SamplerCase("Resample(islands=2)", small_filter(Resample(Multinomial(), islands=2), 2), n=4),
+        SamplerCase("Resample(systematic), 3 lanes", small_filter(Resample(), 2), n=3, target=two),
+        SamplerCase("Resample(ess=0.75)", small_filter(Resample(Systematic(), ess=0.75)), target=three),
+        SamplerCase("Resample(settled)", small_filter(Resample(Settled(Multinomial()))), target=three),
+        SamplerCase("Resample(islands=2)", small_filter(Resample(Multinomial(), islands=2), 2), n=4, target=two),
     )
 
 

@@ -65,7 +65,7 @@ class Row(NamedTuple):
 
 
 def check_case(case: SamplerCase | KernelCase, key: PRNGKeyArray, *, replicates: int = 16384) -> Row:
-    """Runs every check that the case allows: symbolic, exact, statistical.
+    """Runs every check that the case allows: symbolic, exact, statistical (on `replicates` runs; none if zero).
 
     The verdict is `flagged` if any check fails, `pass` if at least one was possible and none failed, else `unchecked`:
     a claim that nothing could test has not passed. Exact checks fail above 1e-10 relative error, statistical ones have
@@ -94,8 +94,10 @@ def _check_sampler(case: SamplerCase, key: PRNGKeyArray, replicates: int) -> Row
             return row
         row = row._replace(exact_error=exact.error, worlds=exact.worlds)
         expectations = _atom_tests(exact.target)
-    means = check_means(case.sampler, case.n, *expectations, key, replicates=replicates)
-    return _judged(row._replace(p_value=means.p_value))
+    if replicates:
+        means = check_means(case.sampler, case.n, *expectations, key, replicates=replicates)
+        row = row._replace(p_value=means.p_value)
+    return _judged(row)
 
 
 def _check_kernel(case: KernelCase, key: PRNGKeyArray, replicates: int) -> Row:
@@ -119,6 +121,8 @@ def _check_kernel(case: KernelCase, key: PRNGKeyArray, replicates: int) -> Row:
         return row._replace(law=str(error), verdict="flagged", caught_by="key reuse")
     except (NotEnumerable, TooManyWorlds):
         pass
+    if not replicates:
+        return _judged(row)
     states = jax.tree.map(jnp.asarray, case.states)
     visits = _visits(_Transition(case.kernel), states, jnp.asarray(log_target, jnp.float32), key, replicates)
     counts = np.asarray(visits)
@@ -133,7 +137,8 @@ def _judged(row: Row) -> Row:
         return row._replace(verdict="flagged", caught_by="exact")
     if row.p_value is not None and not row.p_value >= FALSE_ALARM_RATE:
         return row._replace(verdict="flagged", caught_by="statistical")
-    return row._replace(verdict="pass")
+    checked = row.exact_error is not None or row.p_value is not None
+    return row._replace(verdict="pass" if checked else "unchecked")
 
 
 class _Transition(eqx.Module):

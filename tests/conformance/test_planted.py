@@ -12,8 +12,8 @@ CAUGHT_OTHERWISE = {"one key for two draws": "key reuse", "kernel at the wrong t
 
 @pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
 def test_planted_bug_is_caught(bug):
-    # Few replicates: all but two must be seen by exact enumeration, whatever the statistical check says.
-    row = check_case(bug, jax.random.key(0), replicates=64)
+    # Without the statistical check: all but two must be seen by exact enumeration.
+    row = check_case(bug, jax.random.key(0), replicates=0)
     assert row.verdict == "flagged"
     assert row.caught_by == CAUGHT_OTHERWISE.get(bug.name, "exact"), row
 

@@ -11,7 +11,7 @@ from probinf.validity.planted._particle import PublishedParticleGibbs
 @pytest.mark.parametrize(("weight", "right"), [("current", True), ("next", False), ("final", False)])
 def test_only_the_current_reward_of_the_reference_keeps_the_posterior(weight, right):
     kernel = PublishedParticleGibbs(small_hmm(), observations(), weight)
-    row = check_case(path_case(weight, kernel), jax.random.key(0), replicates=64)
+    row = check_case(path_case(weight, kernel), jax.random.key(0), replicates=0)
     assert row.exact_error is not None
     assert (row.exact_error < 1e-12) is right
     if not right:

@@ -8,6 +8,7 @@ from probinf.validity.planted._kernels import kernel_bugs
 from probinf.validity.planted._model import observations as observations
 from probinf.validity.planted._model import small_filter as small_filter
 from probinf.validity.planted._model import small_hmm as small_hmm
+from probinf.validity.planted._model import small_paths as small_paths
 from probinf.validity.planted._particle import extended_case as extended_case
 from probinf.validity.planted._particle import particle_bugs
 from probinf.validity.planted._particle import path_case as path_case

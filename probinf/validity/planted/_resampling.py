@@ -168,24 +168,26 @@ def _look_ahead(path: Any) -> Float[Array, ""]:
 
 def resampling_bugs() -> tuple[SamplerCase, ...]:
     """Filters with one wrong resampler each."""
-    hmm, rows, draw = small_hmm(), observations(), Multinomial()
+    hmm, rows, draw, paths = small_hmm(), observations(), Multinomial(), small_paths()
     first = Observation(rows.t[0], rows.y[0])
     start = Draw(hmm.initial()) >> Reweight(hmm.emission(first))
     later = jax.tree.map(lambda leaf: leaf[1:], rows)
     before = jax.tree.map(lambda leaf: leaf[:-1], rows)
     return (
-        SamplerCase("weights kept after resampling", small_filter(KeepsWeights(draw))),
-        SamplerCase("evidence forgotten at resampling", small_filter(ForgetsEvidence(draw))),
-        SamplerCase("mean weight over N + 1", small_filter(CountsOneTooMany(draw))),
-        SamplerCase("path does not follow its ancestor", small_filter(BreaksGenealogy(draw))),
-        SamplerCase("weights reset without resampling", small_filter(ForgetsWithoutResampling(draw, ess=0.75))),
-        SamplerCase("systematic grid one particle short", small_filter(Resample(ShortGrid()))),
-        SamplerCase("beam search called resampling", small_filter(Resample(BestHalf()))),
+        SamplerCase("weights kept after resampling", small_filter(KeepsWeights(draw)), target=paths),
+        SamplerCase("evidence forgotten at resampling", small_filter(ForgetsEvidence(draw)), target=paths),
+        SamplerCase("mean weight over N + 1", small_filter(CountsOneTooMany(draw)), target=paths),
+        SamplerCase("path does not follow its ancestor", small_filter(BreaksGenealogy(draw)), target=paths),
+        SamplerCase(
+            "weights reset without resampling", small_filter(ForgetsWithoutResampling(draw, ess=0.75)), target=paths
+        ),
+        SamplerCase("systematic grid one particle short", small_filter(Resample(ShortGrid())), target=paths),
+        SamplerCase("beam search called resampling", small_filter(Resample(BestHalf())), target=paths),
         SamplerCase("twist not divided out", _twisted(KeepsTwist(draw))),
-        SamplerCase("one key for two draws", start >> Scan(SharedKeyStage(hmm), later)),
+        SamplerCase("one key for two draws", start >> Scan(SharedKeyStage(hmm), later), target=paths),
         SamplerCase(
             "emission of the step before",
             start >> Scan(LateEmissionStage(hmm), (later, before)),
-            target=small_paths(),
+            target=paths,
         ),
     )
