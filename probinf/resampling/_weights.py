@@ -11,9 +11,7 @@ def usable(log_weights: Float[Array, " N"]) -> Float[Array, " N"]:
     """Log-weights with NaN read as weight zero and infinity as the largest float; no derivative flows
     through."""
     largest = jnp.finfo(log_weights.dtype).max
-    return jax.lax.stop_gradient(
-        jnp.minimum(jnp.where(jnp.isnan(log_weights), -jnp.inf, log_weights), largest)
-    )
+    return jax.lax.stop_gradient(jnp.minimum(jnp.where(jnp.isnan(log_weights), -jnp.inf, log_weights), largest))
 
 
 def relative_weights(log_weights: Float[Array, " N"]) -> Float[Array, " N"]:
