@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from probinf.figures._atomic import write_text
 
-Relation = Literal[">", ">=", "within"]
+Relation = Literal[">", "within"]
 
 
 class Verdict(enum.Enum):
@@ -25,8 +25,8 @@ class Verdict(enum.Enum):
 class Claim:
     """A statement with a criterion that is fixed before the run.
 
-    `relation` and `bound` say on which side the `quantity` must lie: "> bound", ">= bound", or within
-    [-bound, bound]. `published` is the value that the paper prints, None where it prints none.
+    `relation` and `bound` say where the `quantity` must lie: "> bound", or "within" [-bound, bound].
+    `published` is the value that the paper prints, None where it prints none.
     """
 
     id: str
@@ -78,19 +78,17 @@ class Finding:
 def decide(interval: tuple[float, float], relation: Relation, bound: float) -> Verdict:
     """Compare an interval with a criterion.
 
-    Law: `HOLDS` if the whole interval satisfies the relation, `FAILS` if no point of it does, else
-    `UNDECIDED`. An interval of no width, or with a bound that is not finite, is `UNDECIDED` as well: a
-    bootstrap whose replicates all agree knows nothing about the next one.
+    Law: `HOLDS` if the whole interval lies inside, `FAILS` if it lies wholly outside, else `UNDECIDED`. An
+    interval that ends on the bound decides nothing, nor does one of no width or without an end: a bootstrap
+    whose replicates all agree knows nothing about the next one.
     """
     low, high = interval
     if not (math.isfinite(low) and math.isfinite(high)) or low == high:
         return Verdict.UNDECIDED
     if relation == "within":
-        holds, fails = -bound <= low and high <= bound, low > bound or high < -bound
-    elif relation == ">":
-        holds, fails = low > bound, high <= bound
+        holds, fails = -bound < low and high < bound, low > bound or high < -bound
     else:
-        holds, fails = low >= bound, high < bound
+        holds, fails = low > bound, high < bound
     return Verdict.HOLDS if holds else Verdict.FAILS if fails else Verdict.UNDECIDED
 
 

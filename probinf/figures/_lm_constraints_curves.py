@@ -35,7 +35,7 @@ def replicates(
     if method == "best-of-n" and quantity == "success fraction":
         return tasks["successes"].sel(particles=1).values
     name = "best_of_n" if method == "best-of-n" else "rejection"
-    table = row[name].values[..., None]
+    table = row[name].values
     return table if quantity == "any success" else np.full_like(table, np.nan)
 
 

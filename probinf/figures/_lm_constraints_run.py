@@ -15,6 +15,7 @@ from probinf.figures._metered import Metered
 from probinf.lm import LanguageModel
 from probinf.samplers import particle_filtering
 from probinf.verifiers import Accepted, Task, TextPotential, count_distinct
+from probinf.verifiers._lane_texts import lane_texts
 
 
 @runtime_checkable
@@ -49,7 +50,8 @@ class Settings:
     tokens_per_step: int
     # At 1/2 a filter of two particles would never resample.
     ess: float = 0.75
-    temperature: float = 1.0
+    # That of arXiv 2502.01618.
+    temperature: float = 0.8
 
 
 def run_cell(
@@ -78,7 +80,7 @@ def run_cell(
     filters = (-1, particles)
     log_weights = cloud.log_weights.reshape(filters)
     accepted = np.asarray(log_weights > -jnp.inf)
-    texts = [_text(tokenizer, row, size, task.stop) for row, size in zip(*_tokens(cloud.values), strict=True)]
+    texts = [lane.text for lane in lane_texts(cloud.values, tokenizer, task.stop)]
     by_filter = [texts[i : i + particles] for i in range(0, len(texts), particles)]
     kept = [[t for t, ok in zip(*pair, strict=True) if ok] for pair in zip(by_filter, accepted, strict=True)]
     return {
@@ -117,12 +119,3 @@ def describe(settings: Settings, task: Task) -> dict[str, Any]:
         "max_new_tokens": task.max_new_tokens,
         "stop": task.stop,
     }
-
-
-def _tokens(generation: Any) -> tuple[np.ndarray, list[int]]:
-    return np.asarray(generation.tokens), np.asarray(generation.length).tolist()
-
-
-def _text(tokenizer: Any, tokens: np.ndarray, length: int, stop: str | None) -> str:
-    text = tokenizer.decode(tokens[:length].tolist())
-    return text if stop is None else text.partition(stop)[0]

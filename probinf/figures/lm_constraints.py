@@ -28,20 +28,21 @@ Progress = Callable[[int, int, str], None]
 class Budget:
     """How much is run: prompts of each kind (the last ones of the benchmark's list), seeds and particle numbers.
 
-    `pools` batches of plain samples are drawn for each prompt and seed: best-of-n and rejection live on them.
+    `pools` batches of plain samples are drawn for each prompt and seed: best-of-n and rejection live on
+    them. With one seed, the filters and samples of a batch, which are independent, are the replicates.
     """
 
     lanes: int
     seeds: int
     particles: tuple[int, ...]
     prompts: int | None
-    pools: int = 2
+    pools: int = 1
     tokens_per_step: int = 8
 
 
 BUDGETS = {
-    "smoke": Budget(lanes=16, seeds=2, particles=(1, 2, 4, 8, 16), prompts=2),
-    "paper": Budget(lanes=64, seeds=4, particles=(1, 2, 4, 8, 16, 32, 64), prompts=None),
+    "smoke": Budget(lanes=64, seeds=1, particles=(1, 2, 4, 8, 16), prompts=2),
+    "paper": Budget(lanes=64, seeds=4, particles=(1, 2, 4, 8, 16, 32, 64), prompts=None, pools=2),
 }
 
 
@@ -139,32 +140,33 @@ def _assemble(runs: dict[tuple[int, int, int], list[dict]], plan: Budget, tasks:
     shape = (len(tasks), plan.seeds, len(plan.particles))
     pool = plan.lanes * plan.pools
     filters = {name: np.full((*shape, pool), np.nan) for name in ("successes", "distinct", "log_z", "tokens")}
-    best_of_n, rejection = np.full(shape, np.nan), np.full(shape, np.nan)
-    best_distinct = np.full((*shape, pool), np.nan)
+    pooled = {name: np.full((*shape, pool), np.nan) for name in ("any", "rejection", "distinct")}
     for (t, seed, n), batches in runs.items():
         i = plan.particles.index(n)
         for name, table in filters.items():
             row = [-np.inf if value is None else value for batch in batches for value in batch[name]]
             table[t, seed, i, : len(row)] = row
-    for t in range(len(tasks)):
-        for seed in range(plan.seeds):
-            texts = [texts for batch in runs[t, seed, 1] for texts in batch["texts"]]
-            accepted = filters["successes"][t, seed, plan.particles.index(1)] > 0
-            tokens = filters["tokens"][t, seed, plan.particles.index(1)]
-            for i, n in enumerate(plan.particles):
-                best_of_n[t, seed, i] = pass_at(accepted, n)
-                spent = float(np.nanmean(filters["tokens"][t, seed, i]))
-                rejection[t, seed, i] = rejection_success(accepted, tokens, spent)
-                blocks = [texts[b : b + n] for b in range(0, pool, n)]
-                counts = [count_distinct(text for lane in block for text in lane) for block in blocks]
-                best_distinct[t, seed, i, : len(counts)] = counts
-    cell = ("task", "seed", "particles")
+    one = plan.particles.index(1)
+    for t, seed, i in np.ndindex(*shape):
+        n = plan.particles[i]
+        texts = [texts for batch in runs[t, seed, 1] for texts in batch["texts"]]
+        accepted, tokens = filters["successes"][t, seed, one] > 0, filters["tokens"][t, seed, one]
+        spent = float(np.nanmean(filters["tokens"][t, seed, i]))
+        # Independent blocks of 2N samples: twice N leaves rejection room, and pass@N some averaging.
+        for b, start in enumerate(range(0, pool, 2 * n)):
+            block = slice(start, start + 2 * n)
+            pooled["any"][t, seed, i, b] = pass_at(accepted[block], n)
+            pooled["rejection"][t, seed, i, b] = rejection_success(accepted[block], tokens[block], spent)
+        for b, start in enumerate(range(0, pool, n)):
+            block = texts[start : start + n]
+            pooled["distinct"][t, seed, i, b] = count_distinct(text for lane in block for text in lane)
+    cell = ("task", "seed", "particles", "replicate")
     return xarray.Dataset(
         {
-            **{name: ((*cell, "replicate"), table) for name, table in filters.items()},
-            "best_of_n": (cell, best_of_n),
-            "best_of_n_distinct": ((*cell, "replicate"), best_distinct),
-            "rejection": (cell, rejection),
+            **{name: (cell, table) for name, table in filters.items()},
+            "best_of_n": (cell, pooled["any"]),
+            "best_of_n_distinct": (cell, pooled["distinct"]),
+            "rejection": (cell, pooled["rejection"]),
         },
         coords={
             "task": [task.name for task in tasks],

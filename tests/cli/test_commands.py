@@ -82,7 +82,7 @@ def test_figures_writes_everything_and_keeps_other_claims(capsys, tmp_path, monk
     import xarray
 
     stored = xarray.load_dataset(tmp_path / "toy" / "toy.nc", engine="h5netcdf")
-    assert stored["successes"].shape == (3, 2, 3, 32)
+    assert stored["successes"].shape == (3, 2, 3, 16)
     assert stored.attrs["model"] == "toy"
 
 
