@@ -11,8 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The hook decorates methods, not classes, so beartype cannot know what `Self` is: it lets any object pass.
 TYPECHECKER = (
-    "beartype.beartype(conf=beartype.BeartypeConf(hint_overrides=beartype.FrozenDict("
-    "{beartype.typing.Self: object})))"
+    "beartype.beartype(conf=beartype.BeartypeConf(hint_overrides=beartype.FrozenDict({beartype.typing.Self: object})))"
 )
 # Before the first import of probinf: every annotated shape and type is checked at run time.
 install_import_hook("probinf", TYPECHECKER)

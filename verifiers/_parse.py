@@ -47,8 +47,7 @@ def parse_verifier(spec: str) -> Verifier:
     kind, _, rest = (part.strip() for part in spec.partition(":"))
     if kind not in _EXAMPLES:
         raise ValueError(
-            f"unknown verifier {kind!r}: choose one of {', '.join(_EXAMPLES)}, "
-            f"for example {_EXAMPLES['words']!r}."
+            f"unknown verifier {kind!r}: choose one of {', '.join(_EXAMPLES)}, for example {_EXAMPLES['words']!r}."
         )
     argument, *pairs = (part.strip() for part in rest.split(";"))
     if not argument:

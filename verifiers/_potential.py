@@ -58,9 +58,7 @@ class TextPotential(Factor):
 
     def log_density_lanes(self, values: Any, n: int) -> Float[Array, " n"]:
         """Log-potential of each lane of a `Generation`, in nats; -inf for a lane that cannot be accepted."""
-        return jnp.asarray(
-            [self._score(lane) for lane in lane_texts(values, self.tokenizer, self.stop)], float
-        )
+        return jnp.asarray([self._score(lane) for lane in lane_texts(values, self.tokenizer, self.stop)], float)
 
     def _score(self, lane: LaneText) -> float:
         if lane not in self._memory:

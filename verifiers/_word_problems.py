@@ -31,30 +31,20 @@ PROBLEMS = (
         12,
         15,
     ),
-    WordProblem(
-        "A farm has 8 hens. It buys 5 hens and sells 4 hens. How many hens does the farm have?", 13, 9
-    ),
-    WordProblem(
-        "Mia bakes 20 cookies. She eats 3 and gives 8 to a friend. How many cookies are left?", 17, 9
-    ),
-    WordProblem(
-        "A pack has 5 cards. Leo buys 4 packs and loses 6 cards. How many cards does he have?", 20, 14
-    ),
+    WordProblem("A farm has 8 hens. It buys 5 hens and sells 4 hens. How many hens does the farm have?", 13, 9),
+    WordProblem("Mia bakes 20 cookies. She eats 3 and gives 8 to a friend. How many cookies are left?", 17, 9),
+    WordProblem("A pack has 5 cards. Leo buys 4 packs and loses 6 cards. How many cards does he have?", 20, 14),
     WordProblem(
         "Nina walks 3 miles on Friday and twice as many on Saturday. How many miles does she walk in all?",
         6,
         9,
     ),
-    WordProblem(
-        "A shelf has 15 books. Paul takes 6 and puts back 2. How many books are on the shelf?", 9, 11
-    ),
+    WordProblem("A shelf has 15 books. Paul takes 6 and puts back 2. How many books are on the shelf?", 9, 11),
     WordProblem(
         "Omar saves 4 dollars a week for 5 weeks. He spends 8 dollars. How many dollars does he have left?",
         20,
         12,
     ),
     WordProblem("A box holds 12 eggs. Rosa uses 4 and then 3 more. How many eggs are left in the box?", 8, 5),
-    WordProblem(
-        "Kim plants 3 rows with 7 flowers in each row. Then 1 flower dies. How many flowers are left?", 21, 20
-    ),
+    WordProblem("Kim plants 3 rows with 7 flowers in each row. Then 1 flower dies. How many flowers are left?", 21, 20),
 )

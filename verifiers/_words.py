@@ -46,9 +46,7 @@ class Words(Verifier):
         if len({word.casefold() for word in self.words}) < len(self.words):
             raise ValueError(f"give each required word once (case is ignored), not {', '.join(self.words)}.")
         if self.max_words is not None and self.max_words < len(self.words):
-            raise ValueError(
-                f"{len(self.words)} required words do not fit in {self.max_words} words; raise max_words."
-            )
+            raise ValueError(f"{len(self.words)} required words do not fit in {self.max_words} words; raise max_words.")
 
     @property
     def name(self) -> str:

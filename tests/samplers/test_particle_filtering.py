@@ -1,5 +1,7 @@
 """Particle filtering and best-of-n on a toy model: every outcome enumerated, against the restricted model."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,13 +13,13 @@ from probinf.samplers import best_of_n, particle_filtering
 from probinf.validity._proper import check_proper_weighting
 
 PROMPT, SLOTS, WANTED, DEAD, END = [0], 3, 1, 0, 2
-KNOBS = {"max_new_tokens": SLOTS, "tokens_per_step": 1}
+KNOBS: dict[str, Any] = {"max_new_tokens": SLOTS, "tokens_per_step": 1}
 
 
 def toy() -> TableLM:
     # Built in the test, so that its precision is the test's.
     table = jnp.asarray([[0.1, 0.4, -0.3], [0.3, 0.2, 0.5], [0.0, 0.0, 0.0]])
-    return TableLM(table, stop_tokens=(END,))
+    return TableLM(table=table, stop_tokens=(END,))
 
 
 def count(x, token):
@@ -41,9 +43,7 @@ def text(x):
 def exact_target():
     """Mass of each accepted text, from the list of all texts."""
     texts, log_prob = enumerate_sequences(toy(), np.asarray(PROMPT), SLOTS)
-    return {
-        t: p for t, p in zip(texts, np.exp(log_prob), strict=True) if t.count(WANTED) >= 2 and DEAD not in t
-    }
+    return {t: p for t, p in zip(texts, np.exp(log_prob), strict=True) if t.count(WANTED) >= 2 and DEAD not in t}
 
 
 def as_texts(measure):
@@ -126,10 +126,8 @@ def test_the_host_loop_draws_what_the_compiled_one_draws():
             return False
 
     key = jax.random.key(3)
-    knobs = {**KNOBS, "max_new_tokens": 6, "islands": 2}
-    compiled = sample(
-        particle_filtering(toy(), PROMPT, twist=wanted_so_far, accepted=finished, **knobs), key, 8
-    )
+    knobs: dict[str, Any] = {**KNOBS, "max_new_tokens": 6, "islands": 2}
+    compiled = sample(particle_filtering(toy(), PROMPT, twist=wanted_so_far, accepted=finished, **knobs), key, 8)
     on_host = OnHost("wanted", wanted_so_far)
     host = sample(particle_filtering(toy(), PROMPT, twist=on_host, accepted=finished, **knobs), key, 8)
     np.testing.assert_array_equal(compiled.particles.values.tokens, host.particles.values.tokens)

@@ -102,6 +102,4 @@ def test_weights_kept_after_resampling_are_seen():
 
 
 def test_the_cells_of_systematic_resampling_keep_their_promise():
-    check_cells(
-        lambda key, table: bootstrap_filter(key, table, systematic), jax.random.key(1), jnp.array(TRANSITION)
-    )
+    check_cells(lambda key, table: bootstrap_filter(key, table, systematic), jax.random.key(1), jnp.array(TRANSITION))

@@ -44,9 +44,7 @@ def test_a_missing_hastings_ratio_is_seen():
 
 
 def test_a_kernel_can_be_invariant_and_not_reversible():
-    matrix = kernel_matrix(
-        lambda key, x: (x + choice(key, jnp.log(jnp.array([0.5, 0.5])))) % 3, jnp.arange(3)
-    )
+    matrix = kernel_matrix(lambda key, x: (x + choice(key, jnp.log(jnp.array([0.5, 0.5])))) % 3, jnp.arange(3))
     assert invariance_error(matrix, np.zeros(3)) < 1e-15
     assert detailed_balance_error(matrix, np.zeros(3)) == pytest.approx(1 / 6)
 

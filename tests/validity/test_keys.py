@@ -85,9 +85,7 @@ def test_reuse_is_reported(f):
 
 def test_both_lines_are_named():
     line = twice.__code__.co_firstlineno + 1
-    with pytest.raises(
-        KeyReuseError, match=rf"\(coin\) and at .*test_keys.py:{line} \(twice\)\) use one key"
-    ):
+    with pytest.raises(KeyReuseError, match=rf"\(coin\) and at .*test_keys.py:{line} \(twice\)\) use one key"):
         enumerate_law(twice, KEY)
 
 

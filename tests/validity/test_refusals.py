@@ -20,9 +20,7 @@ def test_a_while_loop_with_draws():
 
         return jax.lax.while_loop(lambda carry: carry[1] < 3, turn, (key, jnp.int32(0)))[1]
 
-    with pytest.raises(
-        NotEnumerable, match=r"test_refusals.py:\d+ \(\S+f\) draws inside a while loop.*While"
-    ):
+    with pytest.raises(NotEnumerable, match=r"test_refusals.py:\d+ \(\S+f\) draws inside a while loop.*While"):
         enumerate_law(f, KEY)
 
 
@@ -55,9 +53,7 @@ def test_continuous_randomness(draw):
         first, second = jax.random.split(key)
         return choice(first, jnp.zeros(2)) + draw(second)
 
-    with pytest.raises(
-        NotEnumerable, match=r"test_refusals.py:\d+ .*continuous randomness outside of choice"
-    ):
+    with pytest.raises(NotEnumerable, match=r"test_refusals.py:\d+ .*continuous randomness outside of choice"):
         enumerate_law(f, KEY)
 
 

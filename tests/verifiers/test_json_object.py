@@ -11,11 +11,7 @@ from hypothesis import strategies as st
 from probinf.verifiers import JsonObject
 
 VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=5,
 )
@@ -44,8 +40,7 @@ def reference(text: str, keys: tuple[str, ...]) -> bool:
     value=st.dictionaries(st.text(max_size=3), VALUES, max_size=3),
     ascii_only=st.booleans(),
     indent=st.sampled_from([None, 1]),
-    edit=st.none()
-    | st.tuples(st.integers(0, 60), st.integers(0, 2), st.sampled_from([*'{}[],:"\\ 0-.eE+tn\x01', ""])),
+    edit=st.none() | st.tuples(st.integers(0, 60), st.integers(0, 2), st.sampled_from([*'{}[],:"\\ 0-.eE+tn\x01', ""])),
 )
 def test_agrees_with_the_standard_library(value, ascii_only, indent, edit):
     text = json.dumps({**value, "name": 1}, ensure_ascii=ascii_only, indent=indent)

@@ -104,9 +104,7 @@ def test_only_the_settled_part_is_read(text, finished, stop, expected):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    text=st.lists(st.sampled_from(["dog", " ", "é", "#", "##", "\n", "a", "\U0001f415"]), max_size=6).map(
-        "".join
-    ),
+    text=st.lists(st.sampled_from(["dog", " ", "é", "#", "##", "\n", "a", "\U0001f415"]), max_size=6).map("".join),
     stop=st.sampled_from([None, "\n", "##", "#a#"]),
 )
 def test_a_dead_lane_is_never_accepted_later(text, stop):
@@ -115,9 +113,7 @@ def test_a_dead_lane_is_never_accepted_later(text, stop):
     tokenizer, slots = Bytes(), len(raw) + 1
     prefixes = [raw[:end] for end in range(len(raw) + 1)]
     for verifier in (Words(("dog",), max_words=2), WordCount(2)):
-        guide = TextPotential(verifier, tokenizer, stop).log_density_lanes(
-            lanes(*prefixes, slots=slots), len(prefixes)
-        )
+        guide = TextPotential(verifier, tokenizer, stop).log_density_lanes(lanes(*prefixes, slots=slots), len(prefixes))
         done = lanes(*prefixes, finished=True, slots=slots)
         accepted = Accepted(verifier, tokenizer, stop).log_density_lanes(done, len(prefixes))
         dead = np.asarray(guide) == -np.inf

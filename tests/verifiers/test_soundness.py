@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from probinf.verifiers import Answer, JsonObject, Verifier, WordCount, Words, parse_verifier
 
 WORDS = "dog|Dog|DOG's|dogs|do|moon|mo| | | |-|'|.|a|_|\n|ß|\ufffd".split("|")
-JSON = '{"|"|{|}|[|]|,|:| |name|"name"|"name": 1|"age": 2|\\u006e|\\|1|-|0|.|e|tr|ue|null|\n|é|\ufffd'.split(
-    "|"
-)
+JSON = '{"|"|{|}|[|]|,|:| |name|"name"|"name": 1|"age": 2|\\u006e|\\|1|-|0|.|e|tr|ue|null|\n|é|\ufffd'.split("|")
 ANSWER = "the answer is |The answer is|: | |$|-|1|2|12|5|0|,|.|.0|x|\n".split("|")
 CASES = {
     "words:dog,moon": WORDS,
@@ -106,9 +104,7 @@ def can_close_json(prefix: str, verifier: JsonObject) -> bool:
     strings = [e + '"' for e in ("", "n", "zz", "0", "00", "000", "0000", "nzz")] if inside else [""]
     closers = "".join(reversed(stack[1:]))
     starts, last = (["{"], "}") if not stack and not prefix.strip() else ([""], "}" if stack else "")
-    needs = [
-        ",".join(f'"{key}":1' for key in keys) for r in range(3) for keys in combinations(verifier.keys, r)
-    ]
+    needs = [",".join(f'"{key}":1' for key in keys) for r in range(3) for keys in combinations(verifier.keys, r)]
     for string, start, member, need, comma in product(strings, starts, MEMBERS, needs, ["", ","]):
         if verifier.accepts(prefix + string + start + member + closers + comma + need + last):
             return True

@@ -43,9 +43,7 @@ def test_each_task_can_be_solved_within_its_limits(task):
 def test_worked_examples_are_right_and_read_by_the_verifier():
     prompt = next(task for task in constraint_tasks("smoke") if task.kind == "answer").prompt
     solutions = [block.partition("A:")[2] for block in prompt.split("\n\n")[:-1]]
-    assert [Answer(value).accepts(text) for value, text in zip((7, 12, 15), solutions, strict=True)] == [
-        True
-    ] * 3
+    assert [Answer(value).accepts(text) for value, text in zip((7, 12, 15), solutions, strict=True)] == [True] * 3
 
 
 def test_unknown_budget_is_refused():
