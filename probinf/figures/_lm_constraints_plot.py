@@ -83,6 +83,7 @@ def _frame(axes: Axes, row: int, column: int, kind: str, quantity: str, dataset:
     axes.set_xlim(particles[0] / 1.15, particles[-1] * 1.15)
     if quantity == "distinct successes":
         axes.set_ylim(0, max(1.0, float(np.nanmax(dataset["curve_high"].sel(quantity=quantity)))) * 1.04)
+        axes.locator_params(axis="y", nbins=4)
         axes.set_xlabel("particles N")
     else:
         axes.set_ylim(-0.03, 1.03)
@@ -114,6 +115,7 @@ def _agreement(axes: Axes, dataset: xarray.Dataset) -> None:
     )  # fmt: skip
     margin = -0.03 * top
     axes.set(xlabel="by plain sampling", ylabel="by particle filtering", xlim=(margin, top), ylim=(margin, top))
+    axes.locator_params(nbins=4)
     axes.set_title("P(accepted) of each prompt", loc="left")
 
 
@@ -129,6 +131,7 @@ def _tokens(axes: Axes, dataset: xarray.Dataset) -> None:
         axes.annotate(
             kind, (particles[-1], float(line[-1])), xytext=(6, 0), textcoords="offset points", va="center", color=_GRAY
         )
+    axes.locator_params(axis="y", nbins=5)
     axes.set_ylim(0, max(1.5, 1.1 * float(ratio.max())))
     _particle_axis(axes, particles)
     axes.set_xlim(particles[0] / 1.15, particles[-1] * 1.9)

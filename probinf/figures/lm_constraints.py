@@ -4,6 +4,7 @@ The setting of arXiv 2502.01618 with exact verifiers in place of a reward model:
 own law restricted to the texts that the verifier accepts.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ def lm_constraints_data(
     Raises: ValueError for an unknown budget; ModelDownloadError, ModelFileError where there is no model.
     """
     plan = budget if isinstance(budget, Budget) else _budget(budget)
-    model = load_model(get_model("smollm2")) if model is None else model
+    model = _default_model() if model is None else model
     tasks = _tasks(str(budget), plan) if tasks is None else tasks
     runs = _run_all(key, plan, model, tasks, cells or Cells(None), progress or _silent)
     dataset = _assemble(runs, plan, tasks)
@@ -81,6 +82,12 @@ def lm_constraints_data(
         **{name: getattr(_settings(plan), name) for name in ("tokens_per_step", "ess", "temperature")},
     }
     return add_curves(dataset)
+
+
+def _default_model() -> TextModel:
+    path = get_model("smollm2")
+    # The file's own title is a training label; the file name is what readers know the model by.
+    return dataclasses.replace(load_model(path), name=path.stem)
 
 
 def _budget(name: str) -> Budget:
