@@ -96,7 +96,7 @@ class Verified(Sampler):
             return (carry if bool(done) else again(carry)), None
 
         carry = (result, accepted, jnp.ones(cloud.n, jnp.int32), status)
-        if self.traceable:
+        if self.traceable and self.budget > 1:
             carry, _ = jax.lax.scan(retry, carry, keys[1:])
         else:
             for attempt_key in keys[1:]:
