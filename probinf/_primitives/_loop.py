@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Int, Key, PRNGKeyArray
 
 from probinf._choice import check_key
 from probinf._measure import Measure
@@ -97,7 +97,7 @@ class Scan(Sampler):
         check_key(key)
         keys = jax.random.split(key, self.steps)
         if self.traceable and self.observer is None:
-            cloud, (infos, record) = jax.lax.scan(lambda c, row: _step(self, run, c, *row), cloud, (keys, self.xs))
+            cloud, (infos, record) = _compiled_scan(self, run, cloud, keys)
         else:
             # Without its observer the scan is data and structure, so one program serves every step and every run.
             unseen = dataclasses.replace(self, observer=None)
@@ -153,6 +153,14 @@ def _step(scan: Scan, run: Callable, cloud: Particles, key: PRNGKeyArray, x: Any
 _compiled_step = eqx.filter_jit(_step)
 
 
+# In a chain that the host drives the scan stands outside any trace: it too should be compiled only once.
+@eqx.filter_jit
+def _compiled_scan(
+    scan: Scan, run: Callable, cloud: Particles, keys: Key[Array, " steps"]
+) -> tuple[Particles, tuple[Info, Any]]:
+    return jax.lax.scan(lambda c, row: _step(scan, run, c, *row), cloud, (keys, scan.xs))
+
+
 class While(Sampler):
     """Applies a stage while a condition on the cloud holds, at most `max_steps` times.
 
@@ -180,22 +188,10 @@ class While(Sampler):
         """Runs until the condition fails or the budget is spent, in place."""
         check_key(key)
         keys = jax.random.split(key, self.max_steps)
-        steps, last = jnp.int32(0), None
         if self.traceable:
-            # A scan of conds, not a while loop: every random choice stays enumerable, and skipping costs nothing.
-            last = jax.tree.map(
-                lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(self.stage, keys[0], cloud)[1]
-            )
-
-            def step(carry: tuple, step_key: PRNGKeyArray) -> tuple[tuple, None]:
-                def advance(carry: tuple) -> tuple:
-                    new_cloud, info = self.stage(step_key, carry[0])
-                    return new_cloud, carry[1] + 1, info
-
-                return jax.lax.cond(self.condition(carry[0]), advance, lambda carry: carry, carry), None
-
-            (cloud, steps, last), _ = jax.lax.scan(step, (cloud, steps, last), keys)
+            cloud, steps, last = _compiled_while(self, cloud, keys)
         else:
+            steps, last = jnp.int32(0), None
             for step_key in keys:
                 if not bool(self.condition(cloud)):
                     break
@@ -218,3 +214,21 @@ class While(Sampler):
     def lanewise(self) -> bool:
         """False: the condition looks at the whole cloud."""
         return False
+
+
+@eqx.filter_jit
+def _compiled_while(
+    loop: While, cloud: Particles, keys: Key[Array, " steps"]
+) -> tuple[Particles, Int[Array, ""], Info]:
+    """A scan of conds, not a while loop: every random choice stays enumerable, and skipping costs nothing."""
+    info = jax.eval_shape(loop.stage, keys[0], cloud)[1]
+    never = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), info)
+
+    def step(carry: tuple, step_key: PRNGKeyArray) -> tuple[tuple, None]:
+        def advance(carry: tuple) -> tuple:
+            new_cloud, info = loop.stage(step_key, carry[0])
+            return new_cloud, carry[1] + 1, info
+
+        return jax.lax.cond(loop.condition(carry[0]), advance, lambda carry: carry, carry), None
+
+    return jax.lax.scan(step, (cloud, jnp.int32(0), never), keys)[0]
