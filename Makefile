@@ -30,13 +30,11 @@ lint: install
 	@$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 
 test: lint
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2
 
 bench: install
-	@set -e; for script in benchmarks/bench_*.py; do \
-		[ -e "$$script" ] || { echo 'There is no benchmarks/bench_*.py yet.'; break; }; \
-		echo "$$script"; $(BIN)/python "$$script"; \
-	done
+	@$(BIN)/probinf models get smollm2 >/dev/null
+	@set -e; for script in benchmarks/*_speed.py; do echo "$$script"; $(BIN)/python "$$script"; done
 
 # Needs an index of packages: installs the wheel into a clean environment, beside a package of the same name.
 wheel: install
