@@ -22,6 +22,9 @@ _SEED = 20250101
 def run(*, planted: bool, json_path: Path | None) -> int:
     """Checks all that is shipped (and, with `planted`, that all planted bugs are caught); prints; 0 if all is well."""
     console = Console()
+    if json_path is not None:
+        # A folder that cannot be made is told now, not after minutes of checks.
+        json_path.parent.mkdir(parents=True, exist_ok=True)
     shipped = _check_all("shipped samplers", shipped_cases())
     bugs = _check_all("planted bugs", planted_bugs()) if planted else []
     console.print(_shipped_table(shipped))
@@ -97,5 +100,8 @@ def _summary(shipped: list[Row], bugs: list[Row], flagged: int, missed: int, pla
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    temporary.replace(path)
+    try:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

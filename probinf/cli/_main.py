@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises: SystemExit for wrong usage, and for --help.
     """
     options = _parser().parse_args(arguments)
+    import jax
+
     from probinf.lm import ModelDownloadError
 
     try:
@@ -34,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options)
     except (ValueError, TypeError, OSError, ImportError, ModelDownloadError) as problem:
         print(f"probinf: {_one_line(problem)}", file=sys.stderr)
+        return FAILED
+    except (MemoryError, jax.errors.JaxRuntimeError) as problem:
+        if not isinstance(problem, MemoryError) and "RESOURCE_EXHAUSTED" not in str(problem):
+            raise
+        print("probinf: this does not fit in memory: ask for fewer particles or tokens.", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("probinf: interrupted; the same command goes on where it can.", file=sys.stderr)
@@ -64,12 +71,19 @@ def _add_generate(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     generate.add_argument("--method", choices=("particle-filter", "best-of-n"), default="particle-filter")
     generate.add_argument("--particles", type=int, default=16, metavar="N", help="texts written together (16)")
-    generate.add_argument("--seed", type=int, default=0, help="the same seed gives the same texts (0)")
+    generate.add_argument("--seed", type=_seed, default=0, metavar="S", help="the same seed gives the same texts (0)")
     generate.add_argument(
         "--model", default="smollm2", metavar="PATH|NAME", help="a GGUF file, a model folder or a known name"
     )
     generate.add_argument("--max-tokens", type=int, default=48, metavar="T", help="longest text, in tokens (48)")
     generate.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+
+
+def _seed(text: str) -> int:
+    """A seed that no other one equals: keys have 32 bits."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {2**32 - 1}, got {text!r}")
+    return int(text)
 
 
 def _add_figures(commands: argparse._SubParsersAction) -> None:
@@ -125,11 +139,11 @@ def _keep_compiled_programs() -> None:
 
     if jax.config.values["jax_compilation_cache_dir"] is not None:
         return
-    folder = cache_folder() / "jax"
     try:
+        folder = cache_folder() / "jax"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return  # a cache is a convenience
+    except (OSError, RuntimeError):
+        return  # a cache is a convenience; RuntimeError: the user has no home
     jax.config.update("jax_compilation_cache_dir", str(folder))
 
 

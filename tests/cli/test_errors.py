@@ -50,6 +50,23 @@ def test_wrong_usage(capsys):
     assert "required" in complaint(capsys)
 
 
+@pytest.mark.parametrize("seed", ["-1", str(2**32), "9" * 20, "one"])
+def test_a_seed_that_no_key_can_hold(capsys, seed):
+    assert "a seed is a whole number" in complaint(capsys, "generate", "Hello", *WORDS, f"--seed={seed}")
+
+
+def test_more_particles_than_memory(capsys, monkeypatch, toy_model):
+    monkeypatch.setattr("probinf.cli._generate.load", lambda path: toy_model)
+    sentence = complaint(capsys, "generate", "Hello", *WORDS, "--particles", str(10**14))
+    assert "fewer particles" in sentence
+
+
+def test_a_folder_for_checks_that_cannot_be_made(capsys, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("probinf.cli._check.shipped_cases", lambda: pytest.fail("the checks ran first"))
+    assert "file" in complaint(capsys, "check", "--json", str(tmp_path / "file" / "checks.json"))
+
+
 def test_a_model_that_is_not_there(capsys, tmp_path):
     assert "missing.gguf" in complaint(capsys, "generate", "Hi", *WORDS, "--model", str(tmp_path / "missing.gguf"))
     assert "no known model 'smollm9'" in complaint(capsys, "generate", "Hello", *WORDS, "--model", "smollm9")
