@@ -27,8 +27,9 @@ def best_of_n(
     fraction, an unbiased estimate of P(accepted), and each lane that is left is an exact draw from
     p_LM(. | accepted).
 
-    A text ends at a stop token of the model, at a string of `stop`, or after `max_new_tokens` tokens.
-    `accepted` is a factor of a `Generation`, or a function of one value that returns a log-density.
+    Here p_LM is the model at `temperature`. A text ends at a stop token of the model, at a string of `stop`,
+    or after `max_new_tokens` tokens. `accepted` is a factor of a `Generation`, or a function of one value
+    that returns a log-density.
 
     Raises:
         ValueError: the prompt is empty or does not fit in the context, or a knob is out of range.

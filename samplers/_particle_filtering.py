@@ -39,12 +39,12 @@ def particle_filtering(
     unbiased estimate of P(accepted); weighted averages over the lanes are consistent for p_LM(. |
     accepted).
 
-    A text ends at a stop token of the model, at a string of `stop`, or after `max_new_tokens` tokens. A
-    step is `tokens_per_step` tokens, or fewer where a string of `pause` (a line end between steps of
-    reasoning) completes. `twist` and `accepted` are factors of a `Generation`, or functions of one value
-    that return a log-density. Nothing is resampled after the last step, which would only copy; and the run
-    is over as soon as all texts are: a further step would draw nothing, and resampling keeps the expected
-    measure.
+    Here p_LM is the model at `temperature`. A text ends at a stop token of the model, at a string of `stop`,
+    or after `max_new_tokens` tokens. A step is `tokens_per_step` tokens, or fewer where a string of `pause`
+    (a line end between steps of reasoning) completes. `twist` and `accepted` are factors of a `Generation`,
+    or functions of one value that return a log-density. Nothing is resampled after the last step, which
+    would only copy; and the run is over as soon as all texts are: a further step would draw nothing, and
+    resampling keeps the expected measure.
 
     With `islands` > 1 the cloud is that many filters side by side, see `Resample`.
 
