@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, assume, event, given, settings
 from hypothesis import strategies as st
 
-from probinf import Choose, Draw, Map, MeaningError, Nested, Proportional, Resample, Reweight, Scan, Twist, Verified
+from probinf import Choose, Draw, Map, Nested, Proportional, Resample, Reweight, Scan, Twist, Verified
 from probinf.resampling import Killing, Multinomial, Residual, Settled, Stratified, Systematic
 from probinf.validity import TooManyWorlds, check_proper_weighting
 from tests.core.models import Table, Walk, prior
@@ -26,8 +26,12 @@ def is_one(x):
     return x == 1
 
 
-def swap(x):
-    return 1 - x
+def lift(x):
+    return 0 * x + 1
+
+
+def same(x):
+    return x
 
 
 def draw(p):
@@ -43,7 +47,8 @@ def twist(weights):
 
 
 def verified(p, weights, budget):
-    return Verified(Draw(rows(p)) >> reweight(weights), is_one, budget)
+    # The meaning of Verified is computed atom by atom, and an atom without mass cannot be drawn from: Map drops those.
+    return Map(same) >> Verified(Draw(rows(p)) >> reweight(weights), is_one, budget)
 
 
 def nested(p, weights, scheme, n):
@@ -61,8 +66,8 @@ def stages(build, *arguments):
 
 chances = st.sampled_from([0.25, 0.5, 0.8])
 positive = st.tuples(*[st.sampled_from([0.5, 1.0, 3.0])] * 2)
-# Lanes may die, but a twist must not vanish where the target does not.
-weights = st.one_of(positive, st.sampled_from([(0.0, 2.0), (0.5, 0.0)]))
+# Lanes may die in state 0, so that mass is always left in state 1; a twist must not vanish where the target does not.
+weights = st.one_of(positive, st.just((0.0, 2.0)))
 schemes = st.sampled_from([Multinomial(), Stratified(), Systematic(), Residual(), Killing(), Settled(Multinomial())])
 when = (schemes, st.sampled_from([None, 0.6, 0.95]), st.sampled_from([1, 1, 2]))
 kinds = [
@@ -70,7 +75,7 @@ kinds = [
     stages(reweight, weights),
     stages(twist, positive),
     stages(Resample, *when),
-    stages(Map, st.just(swap)),
+    stages(Map, st.just(lift)),
     stages(verified, chances, weights, st.sampled_from([1, 2])),
     stages(nested, chances, positive, schemes, st.sampled_from([1, 2])),
     stages(scan, weights, *when),
@@ -94,11 +99,9 @@ def test_any_composition_means_what_it_says(recipe, end):
         sampler = sampler >> build(*arguments)
     try:
         found = check_proper_weighting(sampler, 2, limit=LIMIT)
-    except (TooManyWorlds, MeaningError) as refusal:
-        # Too large, or all mass is gone before a draw.
-        event(type(refusal).__name__)
+    except TooManyWorlds:
+        event("too many worlds")
         assume(False)
     else:
-        assume(found.target.total > 0)
         event(f"{len(recipe)} stages, 10^{np.log10(found.worlds):.0f} worlds")
         assert found.error < 1e-10
