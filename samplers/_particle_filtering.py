@@ -64,11 +64,16 @@ def particle_filtering(
     steps = -(-max_new_tokens // tokens_per_step) if pause is None else max_new_tokens
     sampler = Draw(Prompt(lm, prompt_ids, max_new_tokens)) >> write
     if steps > 1:
-        stage = Twist(twist) >> Resample(scheme, ess, islands) >> write
+        stage = Twist(twist) >> Resample(scheme, ess, islands, unfinished) >> write
         sampler = sampler >> While(stage, any_unfinished, steps - 1)
     return sampler >> Reweight(accepted)
 
 
+def unfinished(values: Generation) -> Bool[Array, " N"]:
+    """Which texts still go on."""
+    return ~values.finished
+
+
 def any_unfinished(cloud: Particles[Generation]) -> Bool[Array, ""]:
     """Whether some text still goes on."""
-    return ~jnp.all(cloud.values.finished)
+    return jnp.any(unfinished(cloud.values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -37,7 +38,8 @@ class Resample(Sampler):
     is. Under a twist g, selection is by w * g and survivors keep the weight 1 / g.
 
     With `islands` > 1 the cloud is that many independent filters of N / islands lanes each, side by side in one batch:
-    lanes are replaced within their island only, and an island's mass stays in its own weights.
+    lanes are replaced within their island only, and an island's mass stays in its own weights. `active` maps the values
+    to the lanes that still change; an island without one is left alone, as a filter by itself would have ended.
 
     Raises: ValueError where `ess` is outside (0, 1], or the islands do not divide the cloud.
 
@@ -47,6 +49,7 @@ class Resample(Sampler):
     scheme: Scheme = Systematic()
     ess: float | None = eqx.field(static=True, default=None)
     islands: int = eqx.field(static=True, default=1)
+    active: Callable[[Any], Bool[Array, " N"]] | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         """Rejects a threshold that never or always triggers by accident."""
@@ -79,7 +82,8 @@ class Resample(Sampler):
         check_key(key)
         if cloud.n % self.islands:
             raise ValueError(f"{self.islands} islands do not divide a cloud of {cloud.n} lanes")
-        decision = _decide(self, key, cloud.replace(values=()), conditional)
+        active = None if self.active is None else self.active(cloud.values)
+        decision = _decide(self, key, cloud.replace(values=()), active, conditional)
 
         def survivors(cloud: Particles) -> Particles:
             values = on_lanes(_Take(decision.info.ancestors), cloud.values, in_place=in_place)
@@ -119,7 +123,9 @@ class _Decision(NamedTuple):
 
 # One compiled program for a run that the host drives; inside a trace it is inlined.
 @eqx.filter_jit
-def _decide(sampler: Resample, key: PRNGKeyArray, cloud: Particles, conditional: bool) -> _Decision:
+def _decide(
+    sampler: Resample, key: PRNGKeyArray, cloud: Particles, active: Bool[Array, " N"] | None, conditional: bool
+) -> _Decision:
     grid = (sampler.islands, cloud.n // sampler.islands)
     selection = add_log(cloud.log_weights, cloud.log_twist).reshape(grid)
     # One island draws with the key itself, so that it is the plain filter to the last bit.
@@ -127,6 +133,8 @@ def _decide(sampler: Resample, key: PRNGKeyArray, cloud: Particles, conditional:
     draw = functools.partial(_ancestors, sampler.scheme, sampler.ess, conditional)
     ancestors, resampled = draw(keys[0], selection[0]) if sampler.islands == 1 else jax.vmap(draw)(keys, selection)
     resampled = jnp.reshape(resampled, (-1,)) & (jnp.max(selection, axis=1) > -jnp.inf)
+    if active is not None:
+        resampled = resampled & jnp.any(active.reshape(grid), axis=1)
     ancestors = ancestors.reshape(grid) + (jnp.arange(grid[0]) * grid[1])[:, None]
     ancestors = jnp.where(resampled[:, None], ancestors, jnp.arange(cloud.n).reshape(grid)).reshape(-1)
     log_mass = jax.vmap(log_mean_exp)(selection)

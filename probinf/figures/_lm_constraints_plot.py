@@ -13,7 +13,7 @@ _DASHES: Any = {"particle filtering": "-", "best-of-n": (0, (5, 2)), "rejection"
 _LABELS = {
     "particle filtering": "particle filtering",
     "best-of-n": "best-of-n",
-    "rejection": "rejection, tokens as particle filtering",
+    "rejection": "rejection of whole texts, tokens as particle filtering",
 }
 _TITLES = {
     "words": "Sentence with given words",

@@ -13,6 +13,7 @@ import numpy as np
 import xarray
 from jaxtyping import PRNGKeyArray
 
+import probinf
 from probinf.figures._cells import Cells, fingerprint
 from probinf.figures._estimators import pass_at, rejection_success
 from probinf.figures._lm_constraints_claims import lm_constraints_claims as lm_constraints_claims
@@ -130,6 +131,7 @@ def _run_all(
         name = f"{task.name.replace('/', '-')}-seed{seed}-n{n}-batch{batch}"
         progress(done, len(parts), f"{task.name}, N={n}")
         stamp = {**describe(settings, task), "model": weights, "key": key_data, "seed": seed}
+        stamp |= {"probinf": probinf.__version__}
         stamp |= {"particles": n, "batch": batch}
         result = cells.get(
             name,

@@ -32,11 +32,25 @@ def load_model(path_or_name: str | Path) -> LoadedModel:
         ImportError: the extra `lm` is not installed.
     """
     path = model_path(path_or_name)
-    if path.is_dir():
-        lm, tokenizer = llama_from_folder(path)
-        return LoadedModel(lm, tokenizer, path.name)
-    if not path.is_file():
+    if not path.exists():
         raise ModelFileError(f"{path} does not exist.")
+    try:
+        return _load_folder(path) if path.is_dir() else _load_gguf(path)
+    except (ModelFileError, ImportError, OSError, MemoryError):
+        raise
+    except Exception as problem:
+        # A damaged header can lead a reader anywhere: whatever it trips over, the file is to blame.
+        raise ModelFileError(
+            f"{path} is damaged or not a model that can be read ({type(problem).__name__}: {problem})."
+        ) from problem
+
+
+def _load_folder(path: Path) -> LoadedModel:
+    lm, tokenizer = llama_from_folder(path)
+    return LoadedModel(lm, tokenizer, path.name)
+
+
+def _load_gguf(path: Path) -> LoadedModel:
     file = read_gguf(path)
     lm = llama_from_gguf(file)
     tokenizer = tokenizer_from_gguf(file.metadata)
