@@ -91,9 +91,7 @@ def evaluate(model: Path, output: Path) -> None:
 
 def main() -> None:
     """Run one of the two commands."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["dequantize", "evaluate"])
     parser.add_argument("model", type=Path)
     parser.add_argument("output", type=Path)

@@ -70,9 +70,7 @@ def peer_rate(python: str, path: str) -> float | None:
     done = subprocess.run([python, "-c", PEER, path], capture_output=True, text=True, check=False)
     line = next((line for line in done.stdout.splitlines() if line.startswith("RATES ")), None)
     if line is None:
-        print(
-            f"llama.cpp is not measured: {(done.stderr.splitlines() or ['no output'])[-1]}", file=sys.stderr
-        )
+        print(f"llama.cpp is not measured: {(done.stderr.splitlines() or ['no output'])[-1]}", file=sys.stderr)
         return None
     rates = json.loads(line.removeprefix("RATES "))
     print(f"llama.cpp tokens/s by threads: {rates}", file=sys.stderr)
@@ -127,9 +125,7 @@ def decoding(model: LoadedModel, lanes: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure everything and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer-python", default=sys.executable)
     arguments = parser.parse_args()
     path = str(model_path("smollm2"))
