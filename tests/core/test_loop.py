@@ -1,11 +1,13 @@
 """Scan and While: the compiled loop, the host's loop and plain repetition are one thing."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from probinf import Draw, Map, Resample, Reweight, Scan, Status, While, sample, spawn
+from probinf import Draw, Factor, Map, Resample, Reweight, Scan, Status, While, sample, spawn
 from tests.core.models import LIKELIHOOD, OnHost, Table, Walk, likelihood, prior
 
 KEY = jax.random.key(0)
@@ -16,7 +18,7 @@ STEP = Draw(Walk(ROWS)) >> Reweight(likelihood()) >> Resample(ess=0.9)
 class Row:
     """A stage from a row of data."""
 
-    def __init__(self, potential=Table):
+    def __init__(self, potential: Callable[..., Factor] = Table):
         self.potential = potential
 
     def __call__(self, log_values):
