@@ -42,8 +42,8 @@ def reweight(weights):
     return Reweight(table(*weights))
 
 
-def twist(weights):
-    return Twist(table(*weights))
+def twisted(weights, scheme, ess, islands):
+    return Twist(table(*weights)) >> Resample(scheme, ess, islands)
 
 
 def verified(p, weights, budget):
@@ -73,7 +73,7 @@ when = (schemes, st.sampled_from([None, 0.6, 0.95]), st.sampled_from([1, 1, 2]))
 kinds = [
     stages(draw, chances),
     stages(reweight, weights),
-    stages(twist, positive),
+    stages(twisted, positive, *when),
     stages(Resample, *when),
     stages(Map, st.just(lift)),
     stages(verified, chances, weights, st.sampled_from([1, 2])),
