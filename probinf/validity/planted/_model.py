@@ -54,13 +54,19 @@ class NoResampling(Sampler):
         return cloud, ()
 
     def meaning(self, m):
-        """M."""
+        """What came in."""
         return m
 
 
-@functools.cache
 def small_paths(steps: int = 3) -> FiniteMeasure:
     """The exact unnormalised law of the small model's paths given what was seen."""
+    return _paths(steps, str(jnp.zeros(()).dtype))
+
+
+@functools.cache
+def _paths(steps: int, precision: str) -> FiniteMeasure:
+    # The model's tables have the precision in force when it is built: one result for each.
+    del precision
     return denote(small_filter(NoResampling(), steps), FiniteMeasure((), np.zeros(1))).merged()
 
 
