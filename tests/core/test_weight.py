@@ -88,6 +88,8 @@ def test_a_dead_cloud_is_a_status(scheme, islands):
     assert result.status is Status.DEGENERATE
     np.testing.assert_array_equal(result.particles.log_weights, -np.inf)
     assert result.particles.log_z == -np.inf and without_nan(result.particles)
+    # What was banked before stays banked.
+    assert result.particles.log_evidence == 0.0
 
 
 def nowhere(x):
