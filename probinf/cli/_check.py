@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from probinf.cli._shipped import shipped_cases
+from probinf.cases import planted_cases, shipped_cases
 from probinf.validity import Row, check_case
-from probinf.validity.planted import planted_bugs
 
 # Fixed, so that a verdict is a fact about the code and not about the day.
 _SEED = 20250101
@@ -26,7 +25,7 @@ def run(*, planted: bool, json_path: Path | None) -> int:
         # A folder that cannot be made is told now, not after minutes of checks.
         json_path.parent.mkdir(parents=True, exist_ok=True)
     shipped = _check_all("shipped samplers", shipped_cases())
-    bugs = _check_all("planted bugs", planted_bugs()) if planted else []
+    bugs = _check_all("planted bugs", planted_cases()) if planted else []
     console.print(_shipped_table(shipped))
     if planted:
         console.print(_planted_table(bugs))

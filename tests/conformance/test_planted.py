@@ -3,10 +3,10 @@
 import jax
 import pytest
 
+from probinf.cases import planted_cases
 from probinf.validity import check_case
-from probinf.validity.planted import planted_bugs
 
-BUGS = planted_bugs()
+BUGS = planted_cases()
 CAUGHT_OTHERWISE = {"one key for two draws": "key reuse", "kernel at the wrong temperature": "symbolic"}
 
 

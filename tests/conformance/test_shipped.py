@@ -5,7 +5,7 @@ import pytest
 
 import probinf
 from probinf import Kernel, Sampler, kernels, resampling, samplers
-from probinf.cli._shipped import shipped_cases
+from probinf.cases import shipped_cases
 from probinf.resampling import Scheme
 from probinf.validity import SamplerCase, check_case
 

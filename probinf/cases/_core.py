@@ -1,4 +1,4 @@
-"""Everything the library ships, on models small enough to check: the rows of `probinf check`."""
+"""Primitives, resampling schemes, texts and the first samplers and kernels, on models small enough to check."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _PRIOR = np.log([0.2, 0.5, 0.3])
 _PROPOSAL = np.log([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3], [0.25, 0.35, 0.4]])
 
 
-def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
+def core_cases() -> tuple[SamplerCase | KernelCase, ...]:
     """One case or more for every primitive, scheme, kernel and published sampler."""
     return (*_primitive_cases(), *_scheme_cases(), *_sampler_cases(), *_text_cases(), *_kernel_cases())
 

@@ -1,0 +1,40 @@
+"""The rows of `probinf check`: all that is shipped, on models small enough to check, and all planted bugs.
+
+The catalogue of wrong samplers that need nothing from `probinf.samplers` is `probinf.validity.planted`; here those that
+do are added, each beside the right one.
+"""
+
+from __future__ import annotations
+
+from probinf.cases._core import core_cases
+from probinf.cases._interop import interop_bugs, interop_cases
+from probinf.cases._kernels import kernels_bugs, kernels_cases
+from probinf.cases._representations import representations_bugs, representations_cases
+from probinf.cases._state_space import state_space_bugs, state_space_cases
+from probinf.cases._tempering import tempering_bugs, tempering_cases
+from probinf.validity import KernelCase, SamplerCase
+from probinf.validity.planted import planted_bugs
+
+
+def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
+    """One case or more for every primitive, scheme, kernel and published sampler."""
+    return (
+        *core_cases(),
+        *representations_cases(),
+        *state_space_cases(),
+        *tempering_cases(),
+        *kernels_cases(),
+        *interop_cases(),
+    )
+
+
+def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
+    """Every wrong sampler and kernel, each of which some check must catch."""
+    return (
+        *planted_bugs(),
+        *representations_bugs(),
+        *state_space_bugs(),
+        *tempering_bugs(),
+        *kernels_bugs(),
+        *interop_bugs(),
+    )
