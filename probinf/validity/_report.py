@@ -32,7 +32,9 @@ _TESTED_ATOMS = 16
 class SamplerCase(NamedTuple):
     """A sampler small enough to check. `expectations` replaces the exact target where draws are continuous.
 
-    End the sampler with a `Map` where only part of a value should be compared.
+    End the sampler with a `Map` where only part of a value should be compared. `grid` = B reads every uniform of
+    `jax.random` on B points, as in `enumerate_law`; then `target` is needed, on the same points, and there is no
+    statistical check: the compiled sampler draws other values.
     """
 
     name: str
@@ -40,15 +42,21 @@ class SamplerCase(NamedTuple):
     n: int = 2
     expectations: tuple[Callable[[Any], Float[Array, " K"]], Float[np.ndarray, " K"]] | None = None
     target: FiniteMeasure | None = None
+    grid: int = 0
 
 
 class KernelCase(NamedTuple):
-    """A Markov kernel on finitely many states (leading axis S), and the log-density it claims to keep on them."""
+    """A Markov kernel on finitely many states (leading axis S), and the log-density it claims to keep on them.
+
+    `grid` = B reads every uniform of `jax.random` on B points, as in `enumerate_law`; then there is no statistical
+    check: the compiled kernel leaves the listed states.
+    """
 
     name: str
     kernel: Kernel
     states: Any
     log_target: Float[np.ndarray, " S"]
+    grid: int = 0
 
 
 class Row(NamedTuple):
@@ -87,14 +95,14 @@ def _check_sampler(case: SamplerCase, key: PRNGKeyArray, replicates: int) -> Row
     expectations = case.expectations
     if expectations is None:
         try:
-            exact = check_proper_weighting(case.sampler, case.n, target=case.target)
+            exact = check_proper_weighting(case.sampler, case.n, target=case.target, grid=case.grid)
         except KeyReuseError as error:
             return row._replace(law=str(error), verdict="flagged", caught_by="key reuse")
         except (NotEnumerable, TooManyWorlds):
             return row
         row = row._replace(exact_error=exact.error, worlds=exact.worlds)
         expectations = _atom_tests(exact.target)
-    if replicates:
+    if replicates and not case.grid:
         means = check_means(case.sampler, case.n, *expectations, key, replicates=replicates)
         row = row._replace(p_value=means.p_value)
     return _judged(row)
@@ -115,13 +123,13 @@ def _check_kernel(case: KernelCase, key: PRNGKeyArray, replicates: int) -> Row:
     log_target = np.asarray(case.log_target, np.float64)
     try:
         with jax.enable_x64(True):
-            matrix = kernel_matrix(promote(_Transition(case.kernel)), promote(case.states))
+            matrix = kernel_matrix(promote(_Transition(case.kernel)), promote(case.states), grid=case.grid)
         row = row._replace(exact_error=float(invariance_error(matrix, log_target)))
     except KeyReuseError as error:
         return row._replace(law=str(error), verdict="flagged", caught_by="key reuse")
     except (NotEnumerable, TooManyWorlds):
         pass
-    if not replicates:
+    if not replicates or case.grid:
         return _judged(row)
     states = jax.tree.map(jnp.asarray, case.states)
     visits = _visits(_Transition(case.kernel), states, jnp.asarray(log_target, jnp.float32), key, replicates)
