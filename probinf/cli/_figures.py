@@ -12,16 +12,20 @@ _COLORS = {"holds": "green", "fails": "bold red", "undecided": "yellow"}
 
 
 def run(names: Sequence[str], budget: str, folder: Path) -> int:
-    """Makes the named figures (all by default) and prints their claims, whatever the verdicts; returns 0.
+    """Makes the named figures or groups (all by default) and prints their claims, whatever the verdicts; returns 0.
 
     Raises: ValueError for an unknown figure; OSError where the folder cannot be written.
     """
     from probinf.figures import FIGURES, make_figure
 
-    if unknown := [name for name in names if name not in FIGURES]:
-        raise ValueError(f"There is no figure {unknown[0]!r}; choose from {', '.join(FIGURES)}.")
+    groups: dict[str, list[str]] = {}
+    for figure in FIGURES.values():
+        groups.setdefault(figure.group or figure.name, []).append(figure.name)
+    members = {**{name: [name] for name in FIGURES}, **groups}
+    if unknown := [name for name in names if name not in members]:
+        raise ValueError(f"There is no figure {unknown[0]!r}; choose from {', '.join(members)}.")
     console = Console()
-    for name in dict.fromkeys(names or FIGURES):
+    for name in dict.fromkeys(member for chosen in names or FIGURES for member in members[chosen]):
         with _bar() as bar:
             task = bar.add_task(name)
 
@@ -67,5 +71,5 @@ def _table(name: str, claims: list[dict[str, Any]]) -> Table:
 
 def _measured(claim: dict[str, Any]) -> str:
     numbers = [claim["value"], *claim["interval"]]
-    value, low, high = ("?" if number is None else f"{number:+.3f}" for number in numbers)
-    return f"{value} \\[{low}, {high}]"
+    value, low, high = ("?" if number is None else f"{number:+.3g}" for number in numbers)
+    return value if low == high != "?" else f"{value} \\[{low}, {high}]"

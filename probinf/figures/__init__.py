@@ -17,3 +17,9 @@ from probinf.figures.lm_constraints import Budget as Budget
 from probinf.figures.lm_constraints import lm_constraints_claims as lm_constraints_claims
 from probinf.figures.lm_constraints import lm_constraints_data as lm_constraints_data
 from probinf.figures.lm_constraints import plot_lm_constraints as plot_lm_constraints
+from probinf.figures.validity_bias import plot_validity_bias as plot_validity_bias
+from probinf.figures.validity_bias import validity_bias_claims as validity_bias_claims
+from probinf.figures.validity_bias import validity_bias_data as validity_bias_data
+from probinf.figures.validity_errors import plot_validity_errors as plot_validity_errors
+from probinf.figures.validity_errors import validity_errors_claims as validity_errors_claims
+from probinf.figures.validity_errors import validity_errors_data as validity_errors_data

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from probinf.figures._atomic import write_text
 
-Relation = Literal[">", "within"]
+Relation = Literal[">", "<", "within"]
 
 
 class Verdict(enum.Enum):
@@ -25,8 +25,9 @@ class Verdict(enum.Enum):
 class Claim:
     """A statement with a criterion that is fixed before the run.
 
-    `relation` and `bound` say where the `quantity` must lie: "> bound", or "within" [-bound, bound].
-    `published` is the value that the paper prints, None where it prints none.
+    `relation` and `bound` say where the `quantity` must lie: "> bound", "< bound", or "within" [-bound, bound].
+    `published` is the value that the paper prints, None where it prints none. `computed` marks a quantity that is read
+    off exactly, without sampling, so that its interval has no width by right.
     """
 
     id: str
@@ -36,16 +37,24 @@ class Claim:
     relation: Relation
     bound: float
     published: float | str | None = None
+    computed: bool = False
 
     @property
     def criterion(self) -> str:
         """The rule, as text."""
         side = f"within {self.bound:g} of zero" if self.relation == "within" else f"{self.relation} {self.bound:g}"
+        if self.computed:
+            return f"{self.quantity}, computed without sampling, lies {side} (else fails)"
         return f"the 95 % interval of {self.quantity} lies wholly {side} (fails: wholly outside; else undecided)"
 
-    def judge(self, value: float, interval: tuple[float, float]) -> "Finding":
-        """The claim with what was measured."""
-        return Finding(self, value, interval)
+    def judge(self, value: float, interval: tuple[float, float] | None = None) -> "Finding":
+        """The claim with what was measured.
+
+        Raises: ValueError where a sampled quantity comes without its interval, or a computed one with it.
+        """
+        if (interval is None) != self.computed:
+            raise ValueError(f"claim '{self.id}': give an interval exactly where the quantity is sampled")
+        return Finding(self, value, (value, value) if interval is None else interval)
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ class Finding:
     @property
     def verdict(self) -> Verdict:
         """The verdict that the criterion gives."""
-        return decide(self.interval, self.claim.relation, self.claim.bound)
+        return decide(self.interval, self.claim.relation, self.claim.bound, computed=self.claim.computed)
 
     def as_dict(self) -> dict[str, Any]:
         """The entry of `claims.json`; numbers that are not finite are null."""
@@ -75,18 +84,20 @@ class Finding:
         }
 
 
-def decide(interval: tuple[float, float], relation: Relation, bound: float) -> Verdict:
+def decide(interval: tuple[float, float], relation: Relation, bound: float, *, computed: bool = False) -> Verdict:
     """Compare an interval with a criterion.
 
     Law: `HOLDS` if the whole interval lies inside, `FAILS` if it lies wholly outside, else `UNDECIDED`. An
     interval that ends on the bound decides nothing, nor does one of no width or without an end: a bootstrap
-    whose replicates all agree knows nothing about the next one.
+    whose replicates all agree knows nothing about the next one. A `computed` value is a point by right.
     """
     low, high = interval
-    if not (math.isfinite(low) and math.isfinite(high)) or low == high:
+    if not (math.isfinite(low) and math.isfinite(high)) or (low == high and not computed):
         return Verdict.UNDECIDED
     if relation == "within":
         holds, fails = -bound < low and high < bound, low > bound or high < -bound
+    elif relation == "<":
+        holds, fails = high < bound, low > bound
     else:
         holds, fails = low > bound, high < bound
     return Verdict.HOLDS if holds else Verdict.FAILS if fails else Verdict.UNDECIDED

@@ -13,6 +13,8 @@ from probinf.figures._atomic import atomic_path
 from probinf.figures._cells import Cells
 from probinf.figures._claims import Finding, update_claims
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
+from probinf.figures.validity_bias import plot_validity_bias, validity_bias_claims, validity_bias_data
+from probinf.figures.validity_errors import plot_validity_errors, validity_errors_claims, validity_errors_data
 
 Progress = Callable[[int, int, str], None]
 # Fixed, so that a figure is a fact about the code and not about the day.
@@ -23,7 +25,8 @@ _SEED = 20250204
 class Figure:
     """A figure: its data, its drawing, and the claims that the data decide.
 
-    `data(key, budget, cells=, progress=)` may take hours, and keeps its finished parts in `cells`.
+    `data(key, budget, cells=, progress=)` may take hours, and keeps its finished parts in `cells`. Figures of one
+    `group` can be asked for together, by its name.
     """
 
     name: str
@@ -31,12 +34,29 @@ class Figure:
     data: Callable[..., xarray.Dataset]
     plot: Callable[[xarray.Dataset], Drawing]
     claims: Callable[[xarray.Dataset], Sequence[Finding]]
+    group: str | None = None
 
 
 FIGURES = {
     figure.name: figure
     for figure in (
         Figure("lm_constraints", "arXiv:2502.01618", lm_constraints_data, plot_lm_constraints, lm_constraints_claims),
+        Figure(
+            "validity_errors",
+            "arXiv:1711.03219",
+            validity_errors_data,
+            plot_validity_errors,
+            validity_errors_claims,
+            group="validity",
+        ),
+        Figure(
+            "validity_bias",
+            "arXiv:2502.01618",
+            validity_bias_data,
+            plot_validity_bias,
+            validity_bias_claims,
+            group="validity",
+        ),
     )
 }
 

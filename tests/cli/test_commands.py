@@ -86,6 +86,19 @@ def test_figures_writes_everything_and_keeps_other_claims(capsys, tmp_path, monk
     assert stored.attrs["model"] == "toy"
 
 
+def test_figures_of_a_group_are_made_together(tmp_path, monkeypatch):
+    made = []
+
+    def make(figure, budget, folder, progress):
+        made.append(figure.name)
+        return []
+
+    monkeypatch.setattr("probinf.figures.make_figure", make)
+    assert main(["figures", "validity", "validity_bias", "--out", str(tmp_path)]) == 0
+    assert made == [name for name, figure in FIGURES.items() if figure.group == "validity"]
+    assert len(made) >= 2
+
+
 def claims_of_toy(dataset):
     """The same claims under the toy figure's name."""
     import dataclasses

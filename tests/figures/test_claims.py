@@ -20,10 +20,24 @@ from probinf.figures import Claim, Verdict, atomic_path, decide, update_claims
         ((-0.1, -0.06), "within", 0.05, Verdict.FAILS),
         ((0.3, 0.3), ">", 0.0, Verdict.UNDECIDED),
         ((float("nan"), 0.3), ">", 0.0, Verdict.UNDECIDED),
+        ((0.1, 0.3), "<", 0.5, Verdict.HOLDS),
+        ((0.1, 0.5), "<", 0.5, Verdict.UNDECIDED),
+        ((0.6, 0.7), "<", 0.5, Verdict.FAILS),
     ],
 )
 def test_verdicts(interval, relation, bound, verdict):
     assert decide(interval, relation, bound) is verdict
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.4, Verdict.HOLDS), (0.6, Verdict.FAILS), (float("nan"), None)])
+def test_what_is_computed_needs_no_interval(value, verdict):
+    exact = Claim("a/x", "arXiv:0000.00000", "small", "the error", "<", 0.5, computed=True)
+    assert exact.judge(value).verdict is (verdict or Verdict.UNDECIDED)
+    assert "computed without sampling, lies < 0.5" in exact.criterion
+    with pytest.raises(ValueError, match="exactly where the quantity is sampled"):
+        exact.judge(value, (0.1, 0.2))
+    with pytest.raises(ValueError, match="exactly where the quantity is sampled"):
+        claim("a/y").judge(value)
 
 
 def claim(name, published=None):
