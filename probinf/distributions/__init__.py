@@ -5,9 +5,20 @@ here.
 """
 
 from probinf.distributions._categorical import Categorical as Categorical
+from probinf.distributions._finite_state import FiniteDynamics as FiniteDynamics
+from probinf.distributions._finite_state import FiniteStateModel as FiniteStateModel
 from probinf.distributions._hidden_markov import Emission as Emission
 from probinf.distributions._hidden_markov import HiddenMarkovModel as HiddenMarkovModel
 from probinf.distributions._hidden_markov import InitialState as InitialState
 from probinf.distributions._hidden_markov import Observation as Observation
 from probinf.distributions._hidden_markov import Path as Path
 from probinf.distributions._hidden_markov import Step as Step
+from probinf.distributions._linear_gaussian import KalmanResult as KalmanResult
+from probinf.distributions._linear_gaussian import LinearGaussianModel as LinearGaussianModel
+from probinf.distributions._state_space import Dynamics as Dynamics
+from probinf.distributions._state_space import Pair as Pair
+from probinf.distributions._state_space import Row as Row
+from probinf.distributions._state_space import StateSpaceModel as StateSpaceModel
+from probinf.distributions._state_space import Trajectory as Trajectory
+from probinf.distributions._state_space import normal_columns as normal_columns
+from probinf.distributions._stochastic_volatility import StochasticVolatilityModel as StochasticVolatilityModel

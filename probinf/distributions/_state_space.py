@@ -1,0 +1,232 @@
+"""State-space models whose value in a cloud is the current state alone: N states of memory, however long the data."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from probinf._measure import Distribution, Factor, MeaningError, Measure
+
+
+class Row(NamedTuple):
+    """One row of data: the time from 0, and what was seen then (any pytree, inputs of the system included)."""
+
+    t: Int[Array, "..."]
+    y: Any
+
+
+class Pair(NamedTuple):
+    """The states at times t - 1 and t, for weights that need both; at time 0 both are the first state."""
+
+    t: Int[Array, "..."]
+    before: Any
+    now: Any
+
+
+class Trajectory(NamedTuple):
+    """All states of one lane: a state whose leaves have a leading time axis."""
+
+    states: Any
+
+
+class Dynamics(eqx.Module):
+    """A first state and a way to move on, both of which may look at the row of data: a model's, or a proposal's.
+
+    Subclasses draw one lane at a time, with the state as any pytree. Keep its numbers in separate leaves, a tuple of D
+    scalars rather than one array of D: a cloud then has D long columns, which is several times faster.
+
+    `draw_initial_lanes` and `draw_next_lanes` draw for a whole cloud. Override them where one batched call draws for
+    all lanes (see `normal_columns`); a longer cloud must keep the draws of its first lanes.
+
+    Law: `initial(row)` has density `exp(log_initial(x, row))` and `transition(row)` has density
+    `exp(log_transition(before, x, row))` in x. A bootstrap filter never evaluates either.
+    """
+
+    @abc.abstractmethod
+    def draw_initial(self, key: PRNGKeyArray, row: Row | None) -> Any:
+        """The first state of one lane."""
+
+    @abc.abstractmethod
+    def draw_next(self, key: PRNGKeyArray, before: Any, row: Row) -> Any:
+        """The state at `row.t` of one lane, given the one before."""
+
+    def log_initial(self, x: Any, row: Row | None) -> Float[Array, ""]:
+        """Log-density of the first state.
+
+        Raises: MeaningError where a subclass does not define it.
+        """
+        raise MeaningError(f"{type(self).__name__} only draws: define log_initial(x, row) for guided filters")
+
+    def log_transition(self, before: Any, x: Any, row: Row) -> Float[Array, ""]:
+        """Log-density of moving from `before` to `x`.
+
+        Raises: MeaningError where a subclass does not define it.
+        """
+        raise MeaningError(
+            f"{type(self).__name__} only draws: define log_transition(before, x, row) for guided filters, backward "
+            "simulation and ancestor sampling"
+        )
+
+    def draw_initial_lanes(self, key: PRNGKeyArray, row: Row | None, n: int) -> Any:
+        """The first state of n lanes."""
+        return jax.vmap(lambda k: self.draw_initial(k, row))(jax.random.split(key, n))
+
+    def draw_next_lanes(self, key: PRNGKeyArray, before: Any, row: Row, n: int) -> Any:
+        """The state at `row.t` of n lanes."""
+        return jax.vmap(lambda k, x: self.draw_next(k, x, row))(jax.random.split(key, n), before)
+
+    def initial(self, row: Row | None = None) -> InitialLaw:
+        """The law of the first state; a proposal's looks at the first row."""
+        return InitialLaw(self, row)
+
+    def transition(self, row: Row) -> Transition:
+        """The law of the state at `row.t` given the one before."""
+        return Transition(self, row)
+
+    @property
+    def name(self) -> str:
+        """What the dynamics are called in a measure."""
+        return ""
+
+
+class StateSpaceModel(Dynamics):
+    """Dynamics of a hidden state, and the density of what is seen of it.
+
+    `initial()`, `transition` and `observation` are what `bootstrap_filter` takes, with the rows that `rows` makes of
+    the data; a cloud then holds current states only. Their product is a measure on whole trajectories: evaluate it on a
+    `Trajectory`.
+
+    Law: p(states, data) = initial * prod_t transition(t) * prod_t observation(t).
+    """
+
+    @abc.abstractmethod
+    def log_observation(self, x: Any, row: Row) -> Float[Array, ""]:
+        """Log-density of the row given the state at its time."""
+
+    def observation(self, row: Row) -> Likelihood:
+        """The likelihood of the row."""
+        return Likelihood(self, row)
+
+    def rows(self, y: Any) -> Row:
+        """Data (leading axis T on each leaf) with their times, to filter over."""
+        return Row(jnp.arange(jax.tree.leaves(y)[0].shape[0], dtype=jnp.int32), y)
+
+    def joint(self, rows: Row) -> Measure:
+        """The measure p(states, data) of whole trajectories: what every filter over the rows means."""
+        row = lambda t: jax.tree.map(lambda leaf: leaf[t], rows)  # noqa: E731
+        measure = self.initial() * self.observation(row(0))
+        for t in range(1, rows.t.shape[0]):
+            measure = measure * self.transition(row(t)) * self.observation(row(t))
+        return measure
+
+
+class InitialLaw(Distribution):
+    """The first state, as a factor of any value at time 0 and of whole trajectories."""
+
+    dynamics: Dynamics
+    row: Row | None = None
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whose it is."""
+        return f"{self.dynamics.name} initial".strip()
+
+    def sample(self, key: PRNGKeyArray, x: Any) -> Any:
+        """A first state."""
+        del x
+        return self.dynamics.draw_initial(key, self.row)
+
+    def sample_lanes(self, key: PRNGKeyArray, values: Any, n: int) -> Any:
+        """First states, in one batch."""
+        del values
+        return self.dynamics.draw_initial_lanes(key, self.row, n)
+
+    def log_density(self, x: Any) -> Float[Array, ""]:
+        """Log-density of the first state; NaN on a `Pair` of another time."""
+        return _at_time(x, jnp.int32(0), lambda now: self.dynamics.log_initial(now, self.row))
+
+
+class Transition(Distribution):
+    """The state at time t given the one before, as a factor of a `Pair` at that time and of whole trajectories."""
+
+    dynamics: Dynamics
+    row: Row
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whose it is, and its time."""
+        return f"{self.dynamics.name} transition {_time(self.row.t)}".strip()
+
+    def sample(self, key: PRNGKeyArray, x: Any) -> Any:
+        """The next state; a `Pair` stays one."""
+        if isinstance(x, Pair):
+            return Pair(jnp.asarray(self.row.t, jnp.int32), x.now, self.dynamics.draw_next(key, x.now, self.row))
+        return self.dynamics.draw_next(key, x, self.row)
+
+    def sample_lanes(self, key: PRNGKeyArray, values: Any, n: int) -> Any:
+        """Next states, in one batch."""
+        if isinstance(values, Pair):
+            times = jnp.broadcast_to(jnp.asarray(self.row.t, jnp.int32), (n,))
+            return Pair(times, values.now, self.dynamics.draw_next_lanes(key, values.now, self.row, n))
+        return self.dynamics.draw_next_lanes(key, values, self.row, n)
+
+    def log_density(self, x: Any) -> Float[Array, ""]:
+        """Log-density of the move into time t; NaN on a `Pair` of another time.
+
+        Raises: MeaningError for a bare state, which does not tell where it came from.
+        """
+        if isinstance(x, Trajectory):
+            before, now = (jax.tree.map(lambda leaf, t=t: leaf[t], x.states) for t in (self.row.t - 1, self.row.t))
+            return self.dynamics.log_transition(before, now, self.row)
+        if isinstance(x, Pair):
+            return _at_time(x, self.row.t, lambda now: self.dynamics.log_transition(x.before, now, self.row))
+        raise MeaningError(
+            f"'{self.name}' needs two states, but the value is one: evaluate it on a Pair or a Trajectory"
+        )
+
+
+class Likelihood(Factor):
+    """The density of what was seen at time t, as a factor of the state then and of whole trajectories."""
+
+    model: StateSpaceModel
+    row: Row
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The observation and its time."""
+        return f"{self.model.name} observation {_time(self.row.t)}".strip()
+
+    def log_density(self, x: Any) -> Float[Array, ""]:
+        """Log-density of the row; a bare state is taken to be the one at its time. NaN on a `Pair` of another time."""
+        return _at_time(x, self.row.t, lambda now: self.model.log_observation(now, self.row))
+
+
+def normal_columns(key: PRNGKeyArray, n: int, dimension: int) -> tuple[Float[Array, " n"], ...]:
+    """`dimension` columns of n independent standard normals, in one batch.
+
+    A longer column starts with the same numbers, so a larger cloud keeps the draws of its first lanes.
+    """
+    keys = jax.random.split(key, dimension)
+    if dimension == 1:
+        return (jax.random.normal(keys[0], (n,)),)
+    return tuple(jax.vmap(lambda k: jax.random.normal(k, (n,)))(keys))
+
+
+def _at_time(x: Any, t: Int[Array, ""], log_density: Callable[[Any], Float[Array, ""]]) -> Float[Array, ""]:
+    """The log-density at the state of time t of any kind of value."""
+    if isinstance(x, Trajectory):
+        return log_density(jax.tree.map(lambda leaf: leaf[t], x.states))
+    if isinstance(x, Pair):
+        return jnp.where(x.t == t, log_density(x.now), jnp.nan)
+    return log_density(x)
+
+
+def _time(t: Any) -> str:
+    return "t" if isinstance(t, Tracer) else str(int(t))
