@@ -3,6 +3,9 @@
 `Particles` is the noun, `Sampler` the verb, `>>` the only glue; `probinf.validity` checks what a sampler claims.
 """
 
+from probinf._chains import CachedKernel as CachedKernel
+from probinf._chains import ChainDraws as ChainDraws
+from probinf._chains import sample_chains as sample_chains
 from probinf._choice import choice as choice
 from probinf._choice import flip as flip
 from probinf._choice import uniform_cells as uniform_cells
