@@ -4,6 +4,9 @@ from probinf.kernels._conditional_smc import ConditionalInfo as ConditionalInfo
 from probinf.kernels._conditional_smc import ConditionalSMC as ConditionalSMC
 from probinf.kernels._conditional_smc import conditional_smc as conditional_smc
 from probinf.kernels._cycle import Cycle as Cycle
+from probinf.kernels._involutive import Auxiliary as Auxiliary
+from probinf.kernels._involutive import Independent as Independent
+from probinf.kernels._involutive import Involutive as Involutive
 from probinf.kernels._metropolis import MetropolisHastings as MetropolisHastings
 from probinf.kernels._metropolis import MetropolisInfo as MetropolisInfo
 from probinf.kernels._pimh import (
@@ -18,3 +21,6 @@ from probinf.kernels._proposal import FiniteProposal as FiniteProposal
 from probinf.kernels._proposal import Proposal as Proposal
 from probinf.kernels._proposal import RandomWalk as RandomWalk
 from probinf.kernels._proposal import random_walk as random_walk
+from probinf.kernels._reversible_jump import Jump as Jump
+from probinf.kernels._reversible_jump import ModelPoint as ModelPoint
+from probinf.kernels._reversible_jump import ReversibleJump as ReversibleJump

@@ -9,6 +9,9 @@ from probinf.validity._errors import NotEnumerable as NotEnumerable
 from probinf.validity._errors import TooManyWorlds as TooManyWorlds
 from probinf.validity._finite import FiniteMeasure as FiniteMeasure
 from probinf.validity._finite import largest_difference as largest_difference
+from probinf.validity._green import GreenReport as GreenReport
+from probinf.validity._green import NotInvolution as NotInvolution
+from probinf.validity._green import check_green as check_green
 from probinf.validity._kernel_matrix import detailed_balance_error as detailed_balance_error
 from probinf.validity._kernel_matrix import invariance_error as invariance_error
 from probinf.validity._kernel_matrix import kernel_matrix as kernel_matrix
@@ -25,3 +28,5 @@ from probinf.validity._report import check_case as check_case
 from probinf.validity._sites import Site as Site
 from probinf.validity._statistical import MeanCheck as MeanCheck
 from probinf.validity._statistical import check_means as check_means
+from probinf.validity._trace import BrokenTrace as BrokenTrace
+from probinf.validity._trace import check_trace as check_trace
