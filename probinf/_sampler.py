@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from probinf._choice import check_key
@@ -128,10 +129,39 @@ class Kernel(eqx.Module):
     def __call__(self, key: PRNGKeyArray, x: Any) -> tuple[Any, Info]:
         """One transition."""
 
+    def move_lanes(self, key: PRNGKeyArray, values: Any, n: int, times: int = 1) -> tuple[Any, Info]:
+        """Moves each of n lanes `times` times; the info is that of the last transition, one entry per lane.
+
+        Law: lanes are independent, and each moves as by `times` calls. Override to draw for all lanes at once, or to
+        carry from one transition to the next what was computed at the value.
+        """
+
+        def transition(values: Any, key: PRNGKeyArray) -> tuple[Any, Info]:
+            return jax.vmap(self)(jax.random.split(key, n), values)
+
+        return repeated(transition, key, values, times)
+
     @property
     @abc.abstractmethod
     def invariant(self) -> Measure:
         """The (unnormalised) measure that the kernel keeps."""
+
+
+def repeated(
+    transition: Callable[[Any, PRNGKeyArray], tuple[Any, Info]], key: PRNGKeyArray, state: Any, times: int
+) -> tuple[Any, Info]:
+    """The state after `times` transitions, and the info of the last; a single one uses the key itself."""
+    if times == 1:
+        return transition(state, key)
+    # The info is carried, not stacked: all but the last would only be dropped.
+    info = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(transition, state, key)[1])
+    carry = (state, info)
+    return jax.lax.scan(lambda carry, k: (transition(carry[0], k), None), carry, jax.random.split(key, times))[0]
+
+
+def redefines(instance: object, base: type, method: str) -> bool:
+    """Whether a subclass has a method of its own, so that a shortcut which `base` takes around it would be wrong."""
+    return getattr(type(instance), method) is not getattr(base, method)
 
 
 def _in_order(runs: list[Callable], key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, tuple[Info, ...]]:

@@ -17,7 +17,7 @@ from probinf._status import Status, status_if
 
 
 class MoveInfo(NamedTuple):
-    """`kernel`: what the kernel reported, one entry per lane."""
+    """`kernel`: what the kernel reported at the last transition, one entry per lane."""
 
     status: Int[Array, ""]
     kernel: Info
@@ -30,18 +30,26 @@ class MapInfo(NamedTuple):
 
 
 class Move(Sampler):
-    """Moves each lane by one transition of a Markov kernel.
+    """Moves each lane by one transition of a Markov kernel, or by `times`.
 
     Law: m -> m, if the kernel leaves m invariant (EXACT); `meaning` raises `MeaningError` where it leaves another
     measure invariant, which is the commonest silent bug of resample-move algorithms.
+
+    Raises: ValueError for fewer than one transition.
     """
 
     kernel: Kernel
+    times: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        """Rejects a move that does not move."""
+        if self.times < 1:
+            raise ValueError(f"Move makes at least one transition, got times={self.times}")
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, MoveInfo]:
-        """One transition per lane."""
+        """The transitions of every lane."""
         check_key(key)
-        values, info = jax.vmap(self.kernel)(jax.random.split(key, cloud.n), cloud.values)
+        values, info = self.kernel.move_lanes(key, cloud.values, cloud.n, self.times)
         return cloud.replace(values=values), MoveInfo(status_if(False, Status.OK), info)
 
     def meaning(self, m: Measure) -> Measure:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from probinf._choice import check_key, flip
 from probinf._measure import Factor, Measure, as_factor, as_measure
-from probinf._sampler import Kernel
+from probinf._sampler import Info, Kernel, redefines, repeated
 from probinf.kernels._accept import log_accept_ratio, select
 from probinf.kernels._proposal import Proposal, as_proposal
 
@@ -55,6 +55,23 @@ class MetropolisHastings(Kernel):
         )
         accepted = flip(accept_key, log_ratio)
         return select(accepted, y, x), MetropolisInfo(accepted, log_ratio)
+
+    def move_lanes(self, key: PRNGKeyArray, values: Any, n: int, times: int = 1) -> tuple[Any, Info]:
+        """The same for n lanes: one draw of proposals and one of accept bits, and each density evaluated once."""
+        if redefines(self, MetropolisHastings, "__call__"):
+            return super().move_lanes(key, values, n, times)
+
+        def transition(state: tuple, key: PRNGKeyArray) -> tuple[tuple, MetropolisInfo]:
+            x, log_x = state
+            propose_key, accept_key = jax.random.split(key)
+            y = self.proposal.sample_lanes(propose_key, x, n)
+            log_y = self.target.log_density_lanes(y, n)
+            log_ratio = jax.vmap(log_accept_ratio)(log_x, log_y, jax.vmap(self.proposal.log_ratio)(x, y))
+            accepted = flip(accept_key, log_ratio)
+            return jax.vmap(select)(accepted, (y, log_y), (x, log_x)), MetropolisInfo(accepted, log_ratio)
+
+        state, info = repeated(transition, key, (values, self.target.log_density_lanes(values, n)), times)
+        return state[0], info
 
     @property
     def invariant(self) -> Measure:

@@ -13,6 +13,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from probinf._choice import choice
+from probinf._sampler import redefines
 from probinf.distributions._table import as_log_table, log_entry
 
 
@@ -26,6 +27,10 @@ class Proposal(eqx.Module):
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray, x: Any) -> Any:
         """A proposed value."""
+
+    def sample_lanes(self, key: PRNGKeyArray, values: Any, n: int) -> Any:
+        """Proposals for n lanes; a longer cloud keeps those of its first lanes. Override to draw them at once."""
+        return jax.vmap(self.sample)(jax.random.split(key, n), values)
 
     @abc.abstractmethod
     def log_ratio(self, x: Any, y: Any) -> Float[Array, ""]:
@@ -62,12 +67,21 @@ class RandomWalk(Proposal):
 
     def sample(self, key: PRNGKeyArray, x: PyTree) -> PyTree:
         """The value with noise added."""
+        return self._jump(key, x, ())
+
+    def sample_lanes(self, key: PRNGKeyArray, values: PyTree, n: int) -> PyTree:
+        """The same for n lanes, from one draw a leaf."""
+        if redefines(self, RandomWalk, "sample"):
+            return super().sample_lanes(key, values, n)
+        return self._jump(key, values, (n,))
+
+    def _jump(self, key: PRNGKeyArray, x: PyTree, lanes: tuple[int, ...]) -> PyTree:
         leaves, structure = jax.tree.flatten(x)
         scales = jax.tree.leaves(self.scale)
         # One number serves all leaves; otherwise the structures must agree.
         scales = scales * len(leaves) if len(scales) == 1 else jax.tree.leaves(jax.tree.map(_second, x, self.scale))
         keys = jax.random.split(key, len(leaves))
-        return structure.unflatten(_jump(k, leaf, s) for k, leaf, s in zip(keys, leaves, scales, strict=True))
+        return structure.unflatten(_jump(k, leaf, s, lanes) for k, leaf, s in zip(keys, leaves, scales, strict=True))
 
     def log_ratio(self, x: PyTree, y: PyTree) -> Float[Array, ""]:
         """Zero."""
@@ -94,6 +108,12 @@ class FiniteProposal(Proposal):
         """An index drawn from row x."""
         return choice(key, self.log_matrix[x])
 
+    def sample_lanes(self, key: PRNGKeyArray, values: Int[Array, " n"], n: int) -> Int[Array, " n"]:
+        """An index for each lane, from one draw."""
+        if redefines(self, FiniteProposal, "sample"):
+            return super().sample_lanes(key, values, n)
+        return choice(key, self.log_matrix[values])
+
     def log_ratio(self, x: Int[Array, ""], y: Int[Array, ""]) -> Float[Array, ""]:
         """Log q(y -> x) - log q(x -> y)."""
         back, forth = (jax.nn.log_softmax(self.log_matrix[i]) for i in (y, x))
@@ -110,9 +130,11 @@ def _second(x: Array, scale: Any) -> Any:
     return scale
 
 
-def _jump(key: PRNGKeyArray, x: Array, scale: Array) -> Array:
+def _jump(key: PRNGKeyArray, x: Array, scale: Array, lanes: tuple[int, ...]) -> Array:
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"a random walk moves floating-point values, got {x.dtype}: use FiniteProposal for indices")
     noise = jax.random.normal(key, x.shape, x.dtype)
-    return x + jnp.broadcast_to(jnp.asarray(scale, x.dtype), x.shape) * noise
+    # One scale for all lanes; within a lane it broadcasts to the value.
+    scale = jnp.broadcast_to(jnp.asarray(scale, x.dtype), x.shape[len(lanes) :])
+    return x + jnp.broadcast_to(scale, x.shape) * noise
