@@ -36,7 +36,7 @@ def eight_schools_log_evidence(
 def brownian_motion_log_evidence(observed: Float[np.ndarray, " steps"], *, points: int = 301) -> float:
     """Log-evidence of the Brownian motion with unknown scales of the Inference Gym; NaN is a missing observation.
 
-    Given both scales, each log-normal (0, 2), the observations are Gaussian with covariance `innovation^2 (1 + min(s, t))
+    Given both scales, each log-normal (0, 2), the observations are Gaussian: covariance `innovation^2 (1 + min(s, t))
     + observation^2 [s = t]`, s and t counted from 0. The eigenvalues of the first term serve every pair of scales.
     """
     seen = ~np.isnan(observed)
