@@ -53,13 +53,17 @@ def representations_cases() -> tuple[SamplerCase | KernelCase, ...]:
     program, paths = small_program(), small_paths()
     spawned = hoist_first(First(Spawn(2)), program)
     return (
-        SamplerCase("Spawn, finish", finish(spawned), n=1, target=paths),
+        SamplerCase("suspend, Spawn, finish", finish(spawned), n=1, target=paths),
         SamplerCase("advance, hoist_first", finish(hoist_first(Then(_MULTINOMIAL), advance(spawned))), 1, target=paths),
         SamplerCase("hoist", finish(hoist(Then(_MULTINOMIAL), program)), target=paths),
-        SamplerCase("smc", smc(program, 2), n=1, target=paths),
+        SamplerCase("smc, sequentially", smc(program, 2), n=1, target=paths),
         SamplerCase("marginal, on a lattice", marginal(branching()), target=branching_measure(4), grid=4),
         SamplerCase(
-            "resample_move, on a lattice", resample_move(branching(), 2), n=1, target=branching_measure(2), grid=2
+            "resample_move between checkpoints, on a lattice",
+            resample_move(branching(), 2),
+            n=1,
+            target=branching_measure(2),
+            grid=2,
         ),
         _trace_case("trace_metropolis, on a lattice", trace_metropolis(stopping())),
         ring_case("Involutive", ring_kernel()),

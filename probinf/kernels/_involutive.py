@@ -113,8 +113,8 @@ class Involutive(Kernel):
         pair = self.involution(x, v)
         if _shapes(pair) != _shapes((x, v)):
             raise ValueError(
-                f"an involution maps a pair (value, auxiliary) to a pair of the same shapes and types: got "
-                f"{_shapes(pair)} for {_shapes((x, v))}"
+                "an involution maps a pair (value, auxiliary) to a pair of the same shapes and types: got "
+                f"{eqx.tree_pformat(pair)} for {eqx.tree_pformat((x, v))}"
             )
         return pair
 
@@ -152,6 +152,6 @@ def log_abs_det_of(involution: Involution, x: Any, v: Any) -> Float[Array, ""]:
     return jnp.linalg.slogdet(jax.jacfwd(on_line)(flat))[1]
 
 
-def _shapes(tree: Any) -> list[tuple]:
-    paths, structure = jax.tree.flatten(tree)
-    return [(structure, *((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in paths))]
+def _shapes(tree: Any) -> tuple:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]

@@ -104,7 +104,7 @@ class _Completion(Auxiliary):
 
     def sample(self, key: PRNGKeyArray, x: ModelPoint) -> Jump:
         move_key, fill_key = jax.random.split(key)
-        model = choice(move_key, self.jump.log_moves[x.model])
+        model = choice(move_key, self.jump.log_moves[x.model]).astype(x.model.dtype)
         lacks = self.jump.lacks(x.model, x.parameters)
         filled = jnp.asarray(self.jump.fill.sample(fill_key), x.parameters.dtype)
         return Jump(model, jnp.where(lacks, filled, jnp.zeros_like(filled)))
