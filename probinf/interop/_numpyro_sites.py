@@ -1,0 +1,193 @@
+"""What a numpyro model states, site by site, read by running it under numpyro's own handlers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jaxtyping import Array, PRNGKeyArray
+from numpyro.distributions.transforms import biject_to
+from numpyro.handlers import seed, substitute, trace
+
+
+class Sites(NamedTuple):
+    """Shapes of the latent sites by name, as the model sees them and unconstrained; hashable."""
+
+    constrained: tuple[tuple[str, tuple[int, ...]], ...]
+    unconstrained: tuple[tuple[str, tuple[int, ...]], ...]
+
+    def batch_axes(self, values: dict[str, Array], *, constrained: bool) -> int:
+        """How many leading axes the values have beyond one value's own.
+
+        Raises: ValueError where names or shapes are not those of the latent sites.
+        """
+        shapes = dict(self.constrained if constrained else self.unconstrained)
+        if set(values) != set(shapes):
+            raise ValueError(f"expected values of the sites {sorted(shapes)}, got {sorted(values)}")
+        found = {name: np.shape(values[name]) for name in shapes}
+        batches = {found[name][: len(found[name]) - len(shape)] for name, shape in shapes.items()}
+        fits = all(found[name][len(found[name]) - len(shape) :] == shape for name, shape in shapes.items())
+        if len(batches) != 1 or not fits:
+            raise ValueError(f"expected sites of shapes {shapes}, each with the same batch axes in front, got {found}")
+        return len(batches.pop())
+
+
+def inspect_sites(model: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Sites:
+    """Shapes of the latent sites, found without computing anything.
+
+    Raises: ValueError for a model that is no prior times likelihood; see `from_numpyro`.
+    """
+
+    def shapes(key: PRNGKeyArray, args: tuple, kwargs: dict[str, Any]) -> tuple[dict, dict]:
+        sites = trace(seed(model, key)).get_trace(*args, **kwargs)
+        _check(sites)
+        latent = _latent(sites)
+        return {k: v["value"] for k, v in latent.items()}, {k: _inverse(v, v["value"]) for k, v in latent.items()}
+
+    arrays, rest = _partition((args, kwargs))
+    try:
+        found = jax.eval_shape(lambda key, arrays: shapes(key, *_combine(arrays, rest)), jax.random.key(0), arrays)
+    except NotImplementedError as error:
+        raise ValueError(
+            "a latent site cannot be drawn, so it is improper or has no sampler: give it a proper prior"
+        ) from error
+    except jax.errors.ConcretizationTypeError as error:
+        raise ValueError(
+            "the model decides in Python on a value that it draws, or on its data: use jnp.where, or pass what decides "
+            "as an int, so that the sites are fixed"
+        ) from error
+    constrained, unconstrained = ({k: v.shape for k, v in side.items()} for side in found)
+    return Sites(tuple(constrained.items()), tuple(unconstrained.items()))
+
+
+def constrain_sites(
+    model: Callable[..., Any], args: tuple, kwargs: dict[str, Any], values: dict[str, Array], deterministic: bool
+) -> dict[str, Array]:
+    """The model's own values at unconstrained `values`, and its deterministic sites if asked for."""
+    sites = _at(model, args, kwargs, values)
+    kept = {name: site for name, site in sites.items() if name in values}
+    if deterministic:
+        kept |= {name: site for name, site in sites.items() if site["type"] == "deterministic"}
+    return {name: site["value"] for name, site in kept.items()}
+
+
+def unconstrain_sites(
+    model: Callable[..., Any],
+    args: tuple,
+    kwargs: dict[str, Any],
+    values: dict[str, Array] | None,
+    key: PRNGKeyArray | None = None,
+) -> dict[str, Array]:
+    """Unconstrained images of the model's own `values`, or of a draw with `key`."""
+    placed = seed(model, key) if values is None else substitute(model, data=values)
+    sites = trace(placed).get_trace(*args, **kwargs)
+    return {name: _inverse(site, site["value"]) for name, site in _latent(sites).items()}
+
+
+def log_terms(
+    model: Callable[..., Any], args: tuple, kwargs: dict[str, Any], values: dict[str, Array], *, latent: bool
+) -> dict[str, Array]:
+    """The log-density of each latent site in unconstrained coordinates, or of each observed site and factor."""
+    sites = _at(model, args, kwargs, values)
+    if latent:
+        return {name: _log_prior(site, values[name]) for name, site in _latent(sites).items()}
+    return {name: _log_observed(site) for name, site in sites.items() if _is_sample(site) and site["is_observed"]}
+
+
+def _at(model: Callable[..., Any], args: tuple, kwargs: dict[str, Any], values: dict[str, Array]) -> dict[str, Any]:
+    """The run of the model at unconstrained values: each support is known only where its site is reached."""
+    return trace(substitute(model, substitute_fn=functools.partial(_forward, values))).get_trace(*args, **kwargs)
+
+
+def _forward(values: dict[str, Array], site: dict[str, Any]) -> Array | None:
+    if not _is_sample(site) or site["is_observed"] or site["name"] not in values:
+        return None
+    return biject_to(site["fn"].support)(values[site["name"]])
+
+
+def _inverse(site: dict[str, Any], value: Array) -> Array:
+    # A draw that rounds to the edge of its support lies at infinity: a point whose exponential is still a normal float
+    # stands for it.
+    unconstrained = biject_to(site["fn"].support).inv(value)
+    edge = -jnp.log(jnp.finfo(unconstrained.dtype).tiny) - 1.0
+    return jnp.nan_to_num(unconstrained, nan=jnp.nan, posinf=edge, neginf=-edge)
+
+
+def _log_prior(site: dict[str, Any], unconstrained: Array) -> Array:
+    log_det = biject_to(site["fn"].support).log_abs_det_jacobian(unconstrained, site["value"])
+    return jnp.sum(site["fn"].log_prob(site["value"])) + jnp.sum(log_det)
+
+
+def _log_observed(site: dict[str, Any]) -> Array:
+    log_prob = site["fn"].log_prob(site["value"])
+    total = jnp.sum(log_prob if site["scale"] is None else site["scale"] * log_prob)
+    if any(isinstance(d, dist.MaskedDistribution) for d in _inner(site["fn"])):
+        return total
+    # To numpyro NaN lies outside the support, as if it had been seen and were impossible; a missing datum is neither.
+    return jnp.where(jnp.any(jnp.isnan(site["value"])), jnp.nan, total)
+
+
+def _is_sample(site: dict[str, Any]) -> bool:
+    return site["type"] == "sample"
+
+
+def _latent(sites: dict[str, Any]) -> dict[str, Any]:
+    return {name: site for name, site in sites.items() if _is_sample(site) and not site["is_observed"]}
+
+
+def _check(sites: dict[str, Any]) -> None:
+    for name, site in sites.items():
+        if site["type"] == "param":
+            raise ValueError(f"'{name}' is a param, which has no law: give it a prior with numpyro.sample")
+        if site["type"] == "plate" and site["args"][1] not in (None, site["args"][0]):
+            raise ValueError(f"plate '{name}' takes a subsample, so the likelihood would be random: use all of it")
+    latent = _latent(sites)
+    for name, site in latent.items():
+        _check_latent(name, site)
+    if not latent:
+        raise ValueError("the model has no latent site: there is nothing to infer")
+    if not any(_is_sample(site) and site["is_observed"] for site in sites.values()):
+        raise ValueError("the model observes nothing: pass the data, so that a site has obs=, or add a factor")
+
+
+def _check_latent(name: str, site: dict[str, Any]) -> None:
+    fn = site["fn"]
+    if fn.support.is_discrete:
+        raise ValueError(
+            f"latent site '{name}' is discrete: marginalize it in the model, or write it with probinf.distributions"
+        )
+    inner = list(_inner(fn))
+    if any(isinstance(d, dist.Delta) for d in inner):
+        raise ValueError(f"latent site '{name}' is a Delta, which has no density: use numpyro.deterministic")
+    if any(isinstance(d, dist.MaskedDistribution) for d in inner) or site["scale"] is not None:
+        raise ValueError(
+            f"latent site '{name}' is masked or scaled, so its draws do not have its density: mask or scale observed "
+            "sites only"
+        )
+    try:
+        biject_to(fn.support)
+    except NotImplementedError:
+        raise ValueError(f"no bijection onto the support of '{name}' ({fn.support}): reparameterize the site") from None
+
+
+def _inner(fn: Any) -> Any:
+    while fn is not None:
+        yield fn
+        fn = getattr(fn, "base_dist", None)
+
+
+def _partition(tree: Any) -> tuple[list[Array], Any]:
+    leaves, structure = jax.tree.flatten(tree)
+    arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
+    return arrays, (structure, [None if isinstance(leaf, jax.Array) else (leaf,) for leaf in leaves])
+
+
+def _combine(arrays: list[Array], rest: Any) -> Any:
+    structure, fixed = rest
+    remaining = iter(arrays)
+    return structure.unflatten([next(remaining) if leaf is None else leaf[0] for leaf in fixed])
