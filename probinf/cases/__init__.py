@@ -10,6 +10,7 @@ from probinf.cases._core import core_cases
 from probinf.cases._interop import interop_bugs, interop_cases
 from probinf.cases._kernels import kernels_bugs, kernels_cases
 from probinf.cases._representations import representations_bugs, representations_cases
+from probinf.cases._scale import scale_bugs, scale_cases
 from probinf.cases._state_space import state_space_bugs, state_space_cases
 from probinf.cases._tempering import tempering_bugs, tempering_cases
 from probinf.validity import KernelCase, SamplerCase
@@ -25,6 +26,7 @@ def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *tempering_cases(),
         *kernels_cases(),
         *interop_cases(),
+        *scale_cases(),
     )
 
 
@@ -37,4 +39,5 @@ def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *tempering_bugs(),
         *kernels_bugs(),
         *interop_bugs(),
+        *scale_bugs(),
     )
