@@ -35,10 +35,10 @@ from probinf.representations import (
     hoist,
     hoist_first,
     marginal,
-    resample_move,
     sequentially,
     smc,
     trace_metropolis,
+    trace_resample_move,
 )
 from probinf.resampling import Multinomial
 from probinf.validity import KernelCase, SamplerCase
@@ -59,8 +59,8 @@ def representations_cases() -> tuple[SamplerCase | KernelCase, ...]:
         SamplerCase("smc, sequentially", smc(program, 2), n=1, target=paths),
         SamplerCase("marginal, on a lattice", marginal(branching()), target=branching_measure(4), grid=4),
         SamplerCase(
-            "resample_move between checkpoints, on a lattice",
-            resample_move(branching(), 2),
+            "trace_resample_move between checkpoints, on a lattice",
+            trace_resample_move(branching(), 2),
             n=1,
             target=branching_measure(2),
             grid=2,

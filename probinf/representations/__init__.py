@@ -12,8 +12,6 @@ from probinf.representations._hoist import Transformation as Transformation
 from probinf.representations._hoist import hoist as hoist
 from probinf.representations._hoist import hoist_first as hoist_first
 from probinf.representations._hoist import sequentially as sequentially
-from probinf.representations._resample_move import Rejuvenate as Rejuvenate
-from probinf.representations._resample_move import resample_move as resample_move
 from probinf.representations._smc import smc as smc
 from probinf.representations._spawn import Spawn as Spawn
 from probinf.representations._spawn import SpawnInfo as SpawnInfo
@@ -24,6 +22,8 @@ from probinf.representations._suspended import suspend as suspend
 from probinf.representations._trace_metropolis import TraceMetropolis as TraceMetropolis
 from probinf.representations._trace_metropolis import TraceMetropolisInfo as TraceMetropolisInfo
 from probinf.representations._trace_metropolis import trace_metropolis as trace_metropolis
+from probinf.representations._trace_resample_move import Rejuvenate as Rejuvenate
+from probinf.representations._trace_resample_move import trace_resample_move as trace_resample_move
 from probinf.representations._traced import Run as Run
 from probinf.representations._traced import Traced as Traced
 from probinf.representations._traced import TraceValue as TraceValue

@@ -23,9 +23,9 @@ from probinf.representations import (
     finish,
     hoist_first,
     marginal,
-    resample_move,
     sequentially,
     trace_metropolis,
+    trace_resample_move,
 )
 from probinf.validity import (
     BrokenTrace,
@@ -94,7 +94,7 @@ def test_resample_move_is_the_composition_of_the_paper(x64):
     program = hoist_first(First(Spawn(2)), checkpoints(traced))
     # marginal . finish . (advance . hoist_first (trace_mh . hoist resample)) . hoist_first (hoist spawn)
     written = finish(advance(hoist_first(transformation, program))) >> pi.Map(TraceValue(traced))
-    rolled = resample_move(traced, 2)
+    rolled = trace_resample_move(traced, 2)
     *before, scan, value = stages(rolled)
     assert isinstance(scan, pi.Scan)
     assert pi.Chain((*before, *stages(scan.at(scan.row(0))), value)) == written
@@ -103,7 +103,7 @@ def test_resample_move_is_the_composition_of_the_paper(x64):
     adaptive = pi.Resample(ess=0.9)
     plain = finish(sequentially(Then(adaptive), program)) >> pi.Map(TraceValue(traced))
     measures = [
-        expected_measure(s, 1, grid=2)[0] for s in (plain, resample_move(traced, 2, moves=0, resample=adaptive))
+        expected_measure(s, 1, grid=2)[0] for s in (plain, trace_resample_move(traced, 2, moves=0, resample=adaptive))
     ]
     assert largest_difference(*measures) < 1e-14
     assert largest_difference(measures[0], branching_measure(2)) < 1e-14
@@ -158,7 +158,7 @@ def exact_moments(slope, points=24):
 
 def test_resample_move_on_continuous_traces():
     """Six means by z-tests on 16384 runs: a right sampler fails with probability 1e-6."""
-    sampler = resample_move(Traced(Smooth(jnp.asarray(1.0)), 4), 4, moves=2)
+    sampler = trace_resample_move(Traced(Smooth(jnp.asarray(1.0)), 4), 4)
     check = check_means(sampler, 1, moments, exact_moments(1.0), jax.random.key(11))
     assert check.p_value > 1e-6
     # The test sees a mean that is off by two percent.
@@ -212,6 +212,6 @@ def test_errors_name_the_fix():
     with pytest.raises(ValueError, match=r"arrays of shape \[1\]"):
         Traced(lambda trace: Run(trace, trace[:2], jnp.array([1])), 2)
     with pytest.raises(ValueError, match="moves=-1"):
-        resample_move(branching(), 2, moves=-1)
+        trace_resample_move(branching(), 2, moves=-1)
     with pytest.raises(ValueError, match="1 checkpoints cannot be advanced 2 times"):
-        resample_move(branching(), 2, steps=2)
+        trace_resample_move(branching(), 2, steps=2)

@@ -60,11 +60,12 @@ class Rejuvenate(Appended):
         return self._at(segment.checkpoint - 1) >> segment
 
     def _at(self, checkpoint: Int[Array, ""]) -> Sampler:
-        kernel = TraceMetropolis(self.traced, checkpoint)
-        return Chain((self.resample, *[Move(kernel)] * self.moves))
+        if not self.moves:
+            return self.resample
+        return self.resample >> Move(TraceMetropolis(self.traced, checkpoint), self.moves)
 
 
-def resample_move(
+def trace_resample_move(
     traced: Traced, n: int, *, moves: int = 1, resample: Sampler = _SYSTEMATIC, steps: int | None = None
 ) -> Sampler:
     """Spawns n traces out of each lane, resamples and moves them at the first `steps` checkpoints, and keeps values.
