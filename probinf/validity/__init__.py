@@ -9,6 +9,7 @@ from probinf.validity._errors import NotEnumerable as NotEnumerable
 from probinf.validity._errors import TooManyWorlds as TooManyWorlds
 from probinf.validity._finite import FiniteMeasure as FiniteMeasure
 from probinf.validity._finite import largest_difference as largest_difference
+from probinf.validity._flow import check_reversible as check_reversible
 from probinf.validity._green import GreenReport as GreenReport
 from probinf.validity._green import NotInvolution as NotInvolution
 from probinf.validity._green import check_green as check_green
