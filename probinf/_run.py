@@ -61,12 +61,12 @@ def sample(
         raise TypeError(f"sample runs a Sampler, got {type(sampler).__name__}: wrap a distribution in Draw")
     cloud = spawn(n, values)
     if record is not None:
-        sampler = _on_scans(sampler, record=record)
+        sampler = on_scans(sampler, record=record)
     if progress:
         from rich.progress import Progress
 
         with Progress(transient=True) as bar:
-            cloud, info = _on_scans(sampler, observer=_bar_observer(bar))(key, cloud)
+            cloud, info = on_scans(sampler, observer=_bar_observer(bar))(key, cloud)
     elif sampler.traceable:
         cloud, info = _compiled(sampler, key, cloud)
     else:
@@ -75,7 +75,7 @@ def sample(
     status = run_status(cloud, info)
     if throw and status is not Status.OK:
         raise RunError(status)
-    return Result(cloud, info, status, _records(info))
+    return Result(cloud, info, status, records_of(info))
 
 
 def run_status(cloud: Particles, info: Info) -> Status:
@@ -90,10 +90,10 @@ def _compiled(sampler: Sampler, key: PRNGKeyArray, cloud: Particles) -> tuple[Pa
     return sampler(key, cloud)
 
 
-def _on_scans(sampler: Sampler, **fields: Any) -> Sampler:
+def on_scans(sampler: Sampler, **fields: Any) -> Sampler:
     """The same composition with fields of its outermost scans set."""
     if isinstance(sampler, Chain):
-        return Chain(tuple(_on_scans(stage, **fields) for stage in sampler.stages))
+        return Chain(tuple(on_scans(stage, **fields) for stage in sampler.stages))
     return dataclasses.replace(sampler, **fields) if isinstance(sampler, Scan) else sampler
 
 
@@ -107,7 +107,7 @@ def _bar_observer(bar: Any) -> Observer:
     return observe
 
 
-def _records(info: Info) -> Any:
+def records_of(info: Info) -> Any:
     """The records of the outermost scans, in order; a single one bare."""
     stages = info if isinstance(info, tuple) and not hasattr(info, "_fields") else (info,)
     found = [record for record in (getattr(stage, "record", None) for stage in stages) if record is not None]

@@ -83,7 +83,7 @@ class Resample(Sampler):
         if cloud.n % self.islands:
             raise ValueError(f"{self.islands} islands do not divide a cloud of {cloud.n} lanes")
         active = None if self.active is None else self.active(cloud.values)
-        decision = _decide(self, key, cloud.replace(values=()), active, conditional)
+        decision = decide(self, key, cloud.replace(values=()), active, conditional)
 
         def survivors(cloud: Particles) -> Particles:
             values = on_lanes(_Take(decision.info.ancestors), cloud.values, in_place=in_place)
@@ -114,7 +114,7 @@ class _Take(eqx.Module):
         return take_lanes(values, self.ancestors)
 
 
-class _Decision(NamedTuple):
+class Decision(NamedTuple):
     """The weights of the cloud after resampling (its values are moved only if need be), and the report."""
 
     cloud: Particles
@@ -123,9 +123,10 @@ class _Decision(NamedTuple):
 
 # One compiled program for a run that the host drives; inside a trace it is inlined.
 @eqx.filter_jit
-def _decide(
+def decide(
     sampler: Resample, key: PRNGKeyArray, cloud: Particles, active: Bool[Array, " N"] | None, conditional: bool
-) -> _Decision:
+) -> Decision:
+    """Who survives and with what weight, from the weights alone: moving the values is left to the caller."""
     grid = (sampler.islands, cloud.n // sampler.islands)
     selection = add_log(cloud.log_weights, cloud.log_twist).reshape(grid)
     # One island draws with the key itself, so that it is the plain filter to the last bit.
@@ -147,7 +148,7 @@ def _decide(
     log_weights = jnp.where(jnp.repeat(resampled, grid[1]), repaid, cloud.log_weights)
     weighed = Particles((), log_weights, cloud.log_evidence + jnp.where(resampled[0], banked, 0.0), log_twist)
     ess = jax.vmap(effective_sample_size)(selection)
-    return _Decision(weighed, ResampleInfo(status_if(False, Status.OK), ancestors, resampled, ess))
+    return Decision(weighed, ResampleInfo(status_if(False, Status.OK), ancestors, resampled, ess))
 
 
 def _ancestors(

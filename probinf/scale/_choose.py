@@ -29,6 +29,8 @@ class ShardedChoose(Sampler):
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ChooseInfo]:
         """A cloud of one particle, held by every device."""
+        if cloud.n % self.layout.devices:
+            return self.choose(key, cloud)
         whole, split, axis = self.layout.whole, self.layout.split, self.layout.axis
         rows = cloud.n // self.layout.devices
 

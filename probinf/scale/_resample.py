@@ -19,7 +19,7 @@ from probinf._choice import check_key
 from probinf._measure import Measure
 from probinf._particles import Particles
 from probinf._primitives import Resample
-from probinf._primitives._resample import ResampleInfo, _decide
+from probinf._primitives._resample import ResampleInfo, decide
 from probinf._sampler import Sampler
 from probinf.scale._lanes import Layout
 from probinf.scale._ring import ring_take
@@ -41,6 +41,9 @@ class ShardedResample(Sampler):
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ResampleInfo]:
         """Resamples where the weights ask for it."""
         check_key(key)
+        if cloud.n % self.layout.devices:
+            # One particle, as `Choose` leaves it, is on every device.
+            return self.resample(key, cloud)
         layout, whole, split = self.layout, self.layout.whole, self.layout.split
         active = None if self.resample.active is None else self.resample.active(cloud.values)
         arrays, fixed = eqx.partition(self.resample, eqx.is_array)
@@ -48,7 +51,7 @@ class ShardedResample(Sampler):
         # The partitioner gathers what enters as a whole, here the weights, and leaves the decision as it is written.
         @layout.by_hand((whole, whole, whole, whole, split), (split, whole))
         def run(arrays: Any, key: PRNGKeyArray, weights: Particles, active: Any, values: Any) -> tuple[Any, Any]:
-            cloud, info = _decide(eqx.combine(arrays, fixed), key, weights, active, False)
+            cloud, info = decide(eqx.combine(arrays, fixed), key, weights, active, False)
             values = jax.lax.cond(
                 jnp.any(info.resampled),
                 lambda values: ring_take(values, info.ancestors, layout.axis, layout.devices),

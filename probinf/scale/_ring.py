@@ -19,14 +19,9 @@ def ring_take(values: Any, ancestors: Int[Array, " N"], axis: str, devices: int)
 
     Law: row i of the blocks together is row `ancestors[i]` of the values, to the bit.
     """
-    n = ancestors.shape[0]
-    rows = n // devices
+    rows = ancestors.shape[0] // devices
     me = jax.lax.axis_index(axis)
-    # How many places up the ring the block of each ancestor has to travel to reach its offspring's device.
-    up = (jnp.arange(n) // rows - ancestors // rows) % devices
-    goes_up = up <= devices // 2
-    turns_up = jnp.max(jnp.where(goes_up, up, 0))
-    turns_down = jnp.max(jnp.where(goes_up, 0, devices - up))
+    turns_up, turns_down = ring_turns(ancestors, devices)
     mine = jax.lax.dynamic_slice_in_dim(ancestors, me * rows, rows)
     home, row = mine // rows, mine % rows
 
@@ -50,3 +45,12 @@ def ring_take(values: Any, ancestors: Int[Array, " N"], axis: str, devices: int)
 
     found = jax.tree.map(lambda block: jnp.take(block, row, axis=0), values)
     return travel(travel(found, turns_up, 1), turns_down, -1)
+
+
+def ring_turns(ancestors: Int[Array, " N"], devices: int) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    """How many places up, and how many down the ring, blocks have to travel for every lane to meet its ancestor."""
+    lanes = jnp.arange(ancestors.shape[0], dtype=ancestors.dtype)
+    rows = ancestors.shape[0] // devices
+    up = (lanes // rows - ancestors // rows) % devices
+    goes_up = up <= devices // 2
+    return jnp.max(jnp.where(goes_up, up, 0)), jnp.max(jnp.where(goes_up, 0, devices - up))

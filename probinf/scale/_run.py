@@ -5,6 +5,7 @@ Law: that of `sample`, whose outcome for the same key this is.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -17,11 +18,11 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from probinf._choice import check_key
 from probinf._particles import Particles, spawn
 from probinf._primitives._loop import Record
-from probinf._run import Result, RunError, _on_scans, _records
+from probinf._run import Result, RunError, on_scans, records_of
 from probinf._sampler import Info, Sampler
 from probinf._status import Status, status_if, worst_status
 from probinf.scale._lanes import Layout
-from probinf.scale._sharded import _sharded
+from probinf.scale._sharded import shard
 
 
 def sample_sharded(
@@ -54,14 +55,18 @@ def sample_sharded(
     _check_draws(key)
     if n % layout.devices:
         raise ValueError(f"{n} particles do not divide among {layout.devices} devices: take {_near(n, layout.devices)}")
+    if isinstance(values, list):
+        raise TypeError("a list of values is on the host and cannot be sharded: stack it into an array")
+    # Refused here, where the numbers are named, before the values are laid out.
+    jax.eval_shape(functools.partial(spawn, n), values)
     if record is not None:
-        sampler = _on_scans(sampler, record=record)
-    sampler, key = _placed((_sharded(sampler, layout), key), layout.sharding(layout.whole))
+        sampler = on_scans(sampler, record=record)
+    sampler, key = _placed((shard(sampler, layout), key), layout.sharding(layout.whole))
     cloud, info, ended = _compiled(sampler, key, _placed(values, layout.sharding(layout.split)), n, layout)
     status = Status(int(ended))
     if throw and status is not Status.OK:
         raise RunError(status)
-    return Result(cloud, info, status, _records(info))
+    return Result(cloud, info, status, records_of(info))
 
 
 def fetch(tree: Any) -> Any:

@@ -32,7 +32,7 @@ def sharded(sampler: Sampler, mesh: Mesh, *, axis: str | None = None) -> Sampler
     Raises: TypeError for what runs on the host, and for what looks across lanes and has no sharded form; ValueError for
     an axis that the mesh does not have.
     """
-    return _sharded(sampler, Layout(mesh, axis))
+    return shard(sampler, Layout(mesh, axis))
 
 
 class ShardedLanes(Sampler):
@@ -62,21 +62,22 @@ class ShardedStage(eqx.Module):
 
     def __call__(self, row: Any) -> Sampler:
         """The sharded stage for this row."""
-        return _sharded(self.build(row), self.layout)
+        return shard(self.build(row), self.layout)
 
 
-def _sharded(sampler: Sampler, layout: Layout) -> Sampler:
+def shard(sampler: Sampler, layout: Layout) -> Sampler:
+    """`sharded` on a layout."""
     if not sampler.traceable:
         raise TypeError(f"{type(sampler).__name__} runs on the host and cannot be sharded: run it with sample()")
     # Exactly these types: a subclass may have changed what its parent does.
     if type(sampler) is Chain:
-        return Chain(tuple(_sharded(stage, layout) for stage in sampler.stages))
+        return Chain(tuple(shard(stage, layout) for stage in sampler.stages))
     if type(sampler) is Scan:
         stage = sampler.stage
-        twin = _sharded(stage, layout) if isinstance(stage, Sampler) else ShardedStage(stage, layout)
+        twin = shard(stage, layout) if isinstance(stage, Sampler) else ShardedStage(stage, layout)
         return dataclasses.replace(sampler, stage=twin)
     if type(sampler) is While:
-        return dataclasses.replace(sampler, stage=_sharded(sampler.stage, layout))
+        return dataclasses.replace(sampler, stage=shard(sampler.stage, layout))
     if type(sampler) is Resample:
         return ShardedResample(sampler, layout)
     if type(sampler) is Choose and type(sampler.rule) is Proportional:

@@ -128,13 +128,9 @@ def twisted_loop() -> Sampler:
     """Twist, a loop over islands, and one answer in the end."""
     prior, seen = Normal(jnp.ones(2)), Seen(jnp.ones(2))
     turn = Draw(Step(jnp.ones(2))) >> Reweight(seen) >> Resample(islands=4)
-    return (
-        Draw(prior)
-        >> Twist(seen)
-        >> While(turn, AnyBelow(jnp.float32(-2.0)), 3)
-        >> Choose(Proportional())
-        >> Map(jnp.sum)
-    )
+    loop, one = While(turn, AnyBelow(jnp.float32(-2.0)), 3), Choose(Proportional())
+    # What follows a choice runs on one lane, which every device has.
+    return Draw(prior) >> Twist(seen) >> loop >> one >> Resample() >> one >> Map(jnp.sum)
 
 
 def nested_verified() -> Sampler:

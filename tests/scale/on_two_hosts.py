@@ -11,7 +11,7 @@ import jax
 def main(rank: int, port: int) -> dict:
     # Before anything asks for a device.
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=rank, initialization_timeout=60)
+    jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=rank, initialization_timeout=180)
 
     import numpy as np
 

@@ -105,7 +105,7 @@ def test_two_processes_are_one_device_to_the_bit():
         port = str(free.getsockname()[1])
     processes = [start("on_two_hosts", 2, str(rank), port) for rank in (0, 1)]
     try:
-        results = [finish(process, 120) for process in processes]
+        results = [finish(process, 300) for process in processes]
     finally:
         for process in processes:
             process.kill()

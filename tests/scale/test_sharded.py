@@ -133,6 +133,10 @@ def test_bad_arguments_name_the_fix(mesh):
         sample_sharded(Draw(PRIOR), KEY, 4, mesh, axis="rows")
     with pytest.raises(ValueError, match="say with axis="):
         sample_sharded(Draw(PRIOR), KEY, 4, jax.make_mesh((1, 1), ("copies", "lanes")))
+    with pytest.raises(ValueError, match="needs values with leading axis 4"):
+        sample_sharded(Draw(PRIOR), KEY, 4, mesh, values=jnp.zeros(3))
+    with pytest.raises(TypeError, match="stack it into an array"):
+        sample_sharded(Draw(PRIOR), KEY, 4, mesh, values=[0, 1, 2, 3])
     with pytest.raises(ValueError, match="at least one particle"):
         sample_sharded(Draw(PRIOR), KEY, 0, mesh)
 
