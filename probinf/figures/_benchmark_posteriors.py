@@ -74,11 +74,12 @@ def brownian_motion(observed: Float[Array, " steps"]) -> None:
 
 def stochastic_volatility(returns: Float[Array, " days"]) -> None:
     """Daily returns whose log-variance is a stationary autoregression of order one."""
-    persistence = 2.0 * numpyro.sample("persistence", dist.Beta(20.0, 1.5)) - 1.0
+    persistence: Any = numpyro.sample("persistence", dist.Beta(20.0, 1.5))
+    persistence = 2.0 * persistence - 1.0
     numpyro.deterministic("persistence_of_volatility", persistence)
     mean = numpyro.sample("mean_log_volatility", dist.Cauchy(0.0, 5.0))
     scale = numpyro.sample("white_noise_shock_scale", dist.HalfCauchy(2.0))
-    z = numpyro.sample("z", dist.Normal(0.0, 1.0).expand(returns.shape).to_event(1))
+    z: Any = numpyro.sample("z", dist.Normal(0.0, 1.0).expand(returns.shape).to_event(1))
     log_volatility = numpyro.deterministic("log_volatility", mean + scale * autoregression(persistence, z))
     numpyro.sample("centered_returns", dist.Normal(0.0, jnp.exp(0.5 * log_volatility)).to_event(1), obs=returns)
 
