@@ -33,25 +33,35 @@ class Rung(NamedTuple):
 
 
 class TemperStage(eqx.Module):
-    """One rung: weigh by the likelihood's increment, resample, move by a kernel for the new temperature."""
+    """One rung: weigh by the likelihood's increment, resample, move `moves` times by a kernel for the new temperature.
+
+    Raises: ValueError for fewer than one move.
+    """
 
     prior: Distribution
     likelihood: Factor
     make_kernel: Callable[[Measure], Kernel]
     resample: Sampler
+    moves: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        """Rejects a stage without moves."""
+        check_moves(self.moves)
 
     def __call__(self, rung: Rung) -> Sampler:
         """The stage for this rung."""
         kernel = self.make_kernel(self.prior * self.likelihood**rung.after)
-        return Reweight(self.likelihood ** (rung.after - rung.before)) >> self.resample >> Move(kernel)
+        increment = Reweight(self.likelihood ** (rung.after - rung.before))
+        return increment >> self.resample >> Move(kernel, self.moves)
 
 
 def tempered_smc(
     prior: Any,
     likelihood: Any,
     make_kernel: Callable[[Measure], Kernel],
-    betas: Sequence[float] | Float[Array, " rungs"],
+    betas: Sequence[float] | Float[np.ndarray, " rungs"] | Float[Array, " rungs"],
     *,
+    moves: int = 1,
     resample: Sampler = _SYSTEMATIC,
 ) -> Sampler:
     """Draws from the prior and brings the likelihood in step by step, at inverse temperatures `betas`.
@@ -62,13 +72,27 @@ def tempered_smc(
 
     Law: m -> m * prior * likelihood (PROPER).
 
+    Raises: ValueError where `betas` is not an increasing sequence of positive numbers that ends at 1, or `moves` is
+    below one.
+    """
+    prior = as_distribution(prior)
+    stage = TemperStage(prior, as_factor(likelihood), make_kernel, resample, moves)
+    return Draw(prior) >> Scan(stage, as_rungs(betas))
+
+
+def as_rungs(betas: Sequence[float] | Float[np.ndarray, " rungs"] | Float[Array, " rungs"]) -> Rung:
+    """The steps of a ladder that starts at 0, one a row.
+
     Raises: ValueError where `betas` is not an increasing sequence of positive numbers that ends at 1.
     """
     ladder = np.asarray(betas, float)
     if ladder.ndim != 1 or not ladder.size or not np.all(np.diff(ladder, prepend=0.0) > 0) or ladder[-1] != 1.0:
         raise ValueError(f"betas must increase from above 0 to exactly 1, got {ladder}")
     after = jnp.asarray(ladder)
-    rungs = Rung(jnp.concatenate([jnp.zeros(1), after[:-1]]), after)
-    prior = as_distribution(prior)
-    stage = TemperStage(prior, as_factor(likelihood), make_kernel, resample)
-    return Draw(prior) >> Scan(stage, rungs)
+    return Rung(jnp.concatenate([jnp.zeros(1), after[:-1]]), after)
+
+
+def check_moves(moves: int) -> None:
+    """Raises: ValueError for fewer than one move a rung."""
+    if moves < 1:
+        raise ValueError(f"a cloud needs at least one move a rung, or its copies stay equal; got moves={moves}")

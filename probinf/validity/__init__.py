@@ -1,7 +1,20 @@
 """Checks that a sampler means what it says: exact where all randomness is discrete, statistical elsewhere."""
 
+from probinf.validity._alarm import largest_estimates as largest_estimates
+from probinf.validity._alarm import log_wealth_of_kernel as log_wealth_of_kernel
+from probinf.validity._alarm import log_wealth_of_sampler as log_wealth_of_sampler
+from probinf.validity._alarm import samples_until_alarm as samples_until_alarm
+from probinf.validity._betting import log_wealth_of_categories as log_wealth_of_categories
+from probinf.validity._betting import log_wealth_of_ranks as log_wealth_of_ranks
+from probinf.validity._betting import samples_to_alarm as samples_to_alarm
 from probinf.validity._cells import BrokenCells as BrokenCells
 from probinf.validity._cells import check_cells as check_cells
+from probinf.validity._contract import Contract as Contract
+from probinf.validity._contract import ContractReport as ContractReport
+from probinf.validity._contract import check_ancestors as check_ancestors
+from probinf.validity._contract import check_contract as check_contract
+from probinf.validity._contract import check_ladder as check_ladder
+from probinf.validity._contract import check_weights as check_weights
 from probinf.validity._denote import denote as denote
 from probinf.validity._eprocess import log_wealth_of_mean as log_wealth_of_mean
 from probinf.validity._errors import KeyReuseError as KeyReuseError
@@ -10,6 +23,7 @@ from probinf.validity._errors import TooManyWorlds as TooManyWorlds
 from probinf.validity._finite import FiniteMeasure as FiniteMeasure
 from probinf.validity._finite import largest_difference as largest_difference
 from probinf.validity._flow import check_reversible as check_reversible
+from probinf.validity._geweke import geweke_test as geweke_test
 from probinf.validity._green import GreenReport as GreenReport
 from probinf.validity._green import NotInvolution as NotInvolution
 from probinf.validity._green import check_green as check_green
@@ -22,10 +36,13 @@ from probinf.validity._law import enumerate_law as enumerate_law
 from probinf.validity._proper import ExactCheck as ExactCheck
 from probinf.validity._proper import check_proper_weighting as check_proper_weighting
 from probinf.validity._proper import expected_measure as expected_measure
+from probinf.validity._rank_test import exact_rank_test as exact_rank_test
+from probinf.validity._ranks import RankCheck as RankCheck
 from probinf.validity._report import KernelCase as KernelCase
 from probinf.validity._report import Row as Row
 from probinf.validity._report import SamplerCase as SamplerCase
 from probinf.validity._report import check_case as check_case
+from probinf.validity._simulation_based import simulation_based_calibration as simulation_based_calibration
 from probinf.validity._sites import Site as Site
 from probinf.validity._statistical import MeanCheck as MeanCheck
 from probinf.validity._statistical import check_means as check_means

@@ -14,6 +14,7 @@ from scipy.stats import chi2
 
 from probinf._measure import Guarantee, MeaningError, Measure
 from probinf._sampler import Kernel, Sampler
+from probinf.validity._contract import Contract, check_contract, consistency_p_value
 from probinf.validity._errors import KeyReuseError, NotEnumerable, TooManyWorlds
 from probinf.validity._finite import FiniteMeasure
 from probinf.validity._kernel_matrix import invariance_error, kernel_matrix
@@ -35,6 +36,9 @@ class SamplerCase(NamedTuple):
     End the sampler with a `Map` where only part of a value should be compared. `grid` = B reads every uniform of
     `jax.random` on B points, as in `enumerate_law`; then `target` is needed, on the same points, and there is no
     statistical check: the compiled sampler draws other values.
+
+    `contract` is what a sampler promises that is only CONSISTENT: its runs are held to it, and the evidence and the
+    self-normalized means to `expectations`, at many particles.
     """
 
     name: str
@@ -43,6 +47,7 @@ class SamplerCase(NamedTuple):
     expectations: tuple[Callable[[Any], Float[Array, " K"]], Float[np.ndarray, " K"]] | None = None
     target: FiniteMeasure | None = None
     grid: int = 0
+    contract: Contract | None = None
 
 
 class KernelCase(NamedTuple):
@@ -76,7 +81,8 @@ def check_case(case: SamplerCase | KernelCase, key: PRNGKeyArray, *, replicates:
     """Runs every check that the case allows: symbolic, exact, statistical (on `replicates` runs; none if zero).
 
     The verdict is `flagged` if any check fails, `pass` if at least one was possible and none failed, else `unchecked`:
-    a claim that nothing could test has not passed. Exact checks fail above 1e-10 relative error, statistical ones have
+    a claim that nothing could test has not passed. A sampler that claims only to be CONSISTENT is held to its contract
+    instead, and to the truth within a stated bias. Exact checks fail above 1e-10 relative error, statistical ones have
     a false-alarm rate of 1e-6 each.
     """
     if isinstance(case, KernelCase):
@@ -90,6 +96,8 @@ def _check_sampler(case: SamplerCase, key: PRNGKeyArray, replicates: int) -> Row
     except MeaningError as error:
         return Row(case.name, str(error), "none", None, None, "flagged", "symbolic", None)
     row = Row(case.name, meaning.name, meaning.guarantee.value, None, None, "unchecked", None, None)
+    if meaning.guarantee is Guarantee.CONSISTENT and case.contract is not None:
+        return _check_promises(case, case.contract, row, key, replicates)
     if meaning.guarantee in (Guarantee.CONSISTENT, Guarantee.HEURISTIC):
         return row
     expectations = case.expectations
@@ -106,6 +114,16 @@ def _check_sampler(case: SamplerCase, key: PRNGKeyArray, replicates: int) -> Row
         means = check_means(case.sampler, case.n, *expectations, key, replicates=replicates)
         row = row._replace(p_value=means.p_value)
     return _judged(row)
+
+
+def _check_promises(case: SamplerCase, contract: Contract, row: Row, key: PRNGKeyArray, replicates: int) -> Row:
+    """A claim for many particles only: one run against its contract, several against the truth."""
+    report = check_contract(case.sampler, contract.n, key, ess=contract.ess)
+    if report.violations(contract.tolerance):
+        return row._replace(law=f"{row.law}, contract: {report.worst}", verdict="flagged", caught_by="contract")
+    if not replicates or case.expectations is None:
+        return row
+    return _judged(row._replace(p_value=consistency_p_value(case.sampler, contract, *case.expectations, key)))
 
 
 def _check_kernel(case: KernelCase, key: PRNGKeyArray, replicates: int) -> Row:
