@@ -53,11 +53,18 @@ def bootstrap_filter(
 
     Raises: ValueError for no rows.
     """
+    first, later = split_rows(xs, "bootstrap_filter")
+    start = Draw(initial) >> Reweight(potential(first))
+    return start if later is None else start >> Scan(FilterStage(transition, potential, resample), later)
+
+
+def split_rows(xs: Any, who: str) -> tuple[Any, Any]:
+    """The first row, and the later ones, or None where there are none.
+
+    Raises: ValueError for no rows, or leaves of different lengths.
+    """
     lengths = {leaf.shape[0] for leaf in jax.tree.leaves(xs)}
     if len(lengths) != 1 or 0 in lengths:
-        raise ValueError(f"bootstrap_filter needs rows, the same number in all leaves of xs; got {lengths}")
-    first = Draw(initial) >> Reweight(potential(jax.tree.map(lambda leaf: leaf[0], xs)))
-    if lengths == {1}:
-        return first
-    later = jax.tree.map(lambda leaf: leaf[1:], xs)
-    return first >> Scan(FilterStage(transition, potential, resample), later)
+        raise ValueError(f"{who} needs rows, the same number in all leaves of xs; got {lengths}")
+    first, later = (jax.tree.map(lambda leaf, at=at: leaf[at], xs) for at in (0, slice(1, None)))
+    return first, None if lengths == {1} else later

@@ -14,6 +14,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._measure import Distribution, Factor, MeaningError, Measure
 
+_NOT_RETRACED = "a cloud of current states has no conditional form: use particle_gibbs, which keeps whole trajectories"
+
 
 class Row(NamedTuple):
     """One row of data: the time from 0, and what was seen then (any pytree, inputs of the system included)."""
@@ -152,6 +154,13 @@ class InitialLaw(Distribution):
         """Log-density of the first state; NaN on a `Pair` of another time."""
         return _at_time(x, jnp.int32(0), lambda now: self.dynamics.log_initial(now, self.row))
 
+    def prefix(self, final: Any) -> Any:
+        """Not available.
+
+        Raises: MeaningError always: a current state cannot be retraced.
+        """
+        raise MeaningError(_NOT_RETRACED)
+
 
 class Transition(Distribution):
     """The state at time t given the one before, as a factor of a `Pair` at that time and of whole trajectories."""
@@ -190,6 +199,13 @@ class Transition(Distribution):
         raise MeaningError(
             f"'{self.name}' needs two states, but the value is one: evaluate it on a Pair or a Trajectory"
         )
+
+    def prefix(self, final: Any) -> Any:
+        """Not available.
+
+        Raises: MeaningError always: a current state cannot be retraced.
+        """
+        raise MeaningError(_NOT_RETRACED)
 
 
 class Likelihood(Factor):
