@@ -13,8 +13,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from probinf._choice import check_key
-from probinf._measure import MeaningError, Measure
-from probinf._sampler import Info, Kernel
+from probinf._measure import Factor, MeaningError, Measure
+from probinf._sampler import Info, Kernel, redefines, repeated
 
 # How often a bar is drawn during a run.
 _BLOCKS = 20
@@ -43,6 +43,17 @@ class CachedKernel(Kernel):
         """One transition from a value, of which nothing is known."""
         state, info = self.advance(key, self.start(x))
         return self.value(state), info
+
+    def move_lanes(self, key: PRNGKeyArray, values: Any, n: int, times: int = 1) -> tuple[Any, Info]:
+        """The same for n lanes, which carry their states from one transition to the next."""
+        if redefines(self, CachedKernel, "__call__"):
+            return super().move_lanes(key, values, n, times)
+
+        def transition(states: Any, key: PRNGKeyArray) -> tuple[Any, Info]:
+            return jax.vmap(self.advance)(jax.random.split(key, n), states)
+
+        states, info = repeated(transition, key, jax.vmap(self.start)(values), times)
+        return jax.vmap(self.value)(states), info
 
 
 class ChainDraws(NamedTuple):
@@ -83,28 +94,22 @@ def sample_chains(
         raise TypeError(f"sample_chains runs a Kernel, got {type(kernel).__name__}: run a Sampler with probinf.sample")
     _check_count("draws", draws)
     _check_count("thin", thin)
-    # A weak type would change in the first transition.
-    initial = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), initial)
-    chains = _count_chains(initial)
+    initial, chains = as_starts(initial)
     measure = kernel.invariant
-    keys, states, log_density = _begin(kernel, measure, key, initial, (chains, int(draws), int(thin)))
-    _check_start(measure, log_density)
+    check_start(measure, initial)
+    keys, states = _begin(kernel, key, initial, (chains, int(draws), int(thin)))
     run = _run_in_blocks if progress else _advance
     _, (values, info) = run(kernel, states, keys)
     return ChainDraws(values, info, measure)
 
 
 @eqx.filter_jit
-def _begin(kernel: Kernel, measure: Measure, key: PRNGKeyArray, initial: Any, shape: tuple[int, int, int]) -> tuple:
-    """Keys of shape [chains, draws, thin], states, and the log-density where each chain starts, if it has one."""
+def _begin(kernel: Kernel, key: PRNGKeyArray, initial: Any, shape: tuple[int, int, int]) -> tuple[Array, Any]:
+    """Keys of shape [chains, draws, thin], and states."""
     chains, draws, thin = shape
     keys = jax.vmap(lambda k: jax.random.split(k, draws * thin))(jax.random.split(key, chains))
     states = jax.vmap(kernel.start)(initial) if isinstance(kernel, CachedKernel) else initial
-    try:
-        log_density = jax.vmap(measure.log_density)(initial)
-    except MeaningError:
-        log_density = None
-    return keys.reshape(chains, draws, thin), states, log_density
+    return keys.reshape(chains, draws, thin), states
 
 
 @eqx.filter_jit
@@ -151,23 +156,35 @@ def _check_count(name: str, count: int) -> None:
         raise ValueError(f"sample_chains needs {name} >= 1, got {name}={count!r}")
 
 
-def _count_chains(initial: Any) -> int:
-    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(initial)]
+def as_starts(initial: PyTree) -> tuple[PyTree, int]:
+    """Initial values as arrays, and how many chains they start.
+
+    Raises: ValueError where the leaves have no common leading axis.
+    """
+    # A weak type would change in the first transition.
+    initial = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), initial)
+    shapes = [leaf.shape for leaf in jax.tree.leaves(initial)]
     sizes = {shape[:1] for shape in shapes}
     if len(sizes) != 1 or sizes <= {(), (0,)}:
         raise ValueError(
             f"initial values need one leading axis of chains, at least one long, on every leaf; got leaves of shapes "
             f"{shapes}: for a single chain use jax.tree.map(lambda leaf: leaf[None], x)"
         )
-    return sizes.pop()[0]
+    return initial, sizes.pop()[0]
 
 
-def _check_start(measure: Measure, log_density: Float[Array, "..."] | None) -> None:
-    if log_density is None:
+def check_start(target: Factor, initial: PyTree) -> None:
+    """Refuses chains that start where the density vanishes or is no number, if the target has one.
+
+    Raises: ValueError where a log-density is not finite, or is not one number a chain.
+    """
+    try:
+        log_density = _log_densities(target, initial)
+    except MeaningError:
         return
     if log_density.ndim != 1:
         raise ValueError(
-            f"'{measure.name}' gives log-densities of shape {log_density.shape[1:]} for one chain, not a number: does "
+            f"'{target.name}' gives log-densities of shape {log_density.shape[1:]} for one chain, not a number: does "
             "`initial` have its leading axis of chains?"
         )
     if isinstance(log_density, Tracer):
@@ -175,6 +192,11 @@ def _check_start(measure: Measure, log_density: Float[Array, "..."] | None) -> N
     bad = np.flatnonzero(~np.isfinite(np.asarray(log_density)))
     if bad.size:
         raise ValueError(
-            f"chain {bad[0]} starts where '{measure.name}' has log-density {float(log_density[bad[0]])} "
+            f"chain {bad[0]} starts where '{target.name}' has log-density {float(log_density[bad[0]])} "
             f"({bad.size} of {len(log_density)} chains do): start where the density is positive"
         )
+
+
+@eqx.filter_jit
+def _log_densities(target: Factor, initial: PyTree) -> Float[Array, "chains ..."]:
+    return jax.vmap(target.log_density)(initial)

@@ -27,9 +27,7 @@ class Cycle(Kernel):
         """Rejects kernels that do not agree."""
         if not self.kernels:
             raise ValueError("Cycle needs at least one kernel")
-        # Inside a trace measures cannot be compared; `invariant` does so once they are concrete.
-        if not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self.kernels)):
-            self.invariant  # noqa: B018
+        check_agreement(self.kernels, type(self).__name__)
 
     def __call__(self, key: PRNGKeyArray, x: Any) -> tuple[Any, tuple[Info, ...]]:
         """One transition of each."""
@@ -46,11 +44,29 @@ class Cycle(Kernel):
 
         Raises: MeaningError where they disagree.
         """
-        first, *others = (kernel.invariant for kernel in self.kernels)
-        for other in others:
-            if not first.same_law(other):
-                raise MeaningError(
-                    f"the kernels of a Cycle must keep one measure, got '{first.name}' and '{other.name}': "
-                    "build them for the same target"
-                )
-        return first
+        return agreed_invariant(self.kernels, type(self).__name__)
+
+
+def agreed_invariant(kernels: tuple[Kernel, ...], who: str) -> Measure:
+    """The measure that all kernels keep.
+
+    Raises: MeaningError where they disagree.
+    """
+    first, *others = (kernel.invariant for kernel in kernels)
+    for other in others:
+        if not first.same_law(other):
+            raise MeaningError(
+                f"the kernels of a {who} must keep one measure, got '{first.name}' and '{other.name}': "
+                "build them for the same target"
+            )
+    return first
+
+
+def check_agreement(kernels: tuple[Kernel, ...], who: str) -> None:
+    """The same at construction.
+
+    Raises: MeaningError where they disagree.
+    """
+    # Inside a trace measures cannot be compared; `invariant` does so once they are concrete.
+    if not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(kernels)):
+        agreed_invariant(kernels, who)

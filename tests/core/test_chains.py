@@ -8,7 +8,7 @@ import pytest
 
 import probinf as pi
 from probinf import sample_chains
-from probinf._chains import _check_start
+from probinf._chains import check_start
 from probinf.distributions import Categorical
 from probinf.kernels import FiniteProposal, MetropolisHastings, pimh, random_walk
 from probinf.validity import enumerate_law
@@ -28,6 +28,13 @@ class Counted(pi.Factor):
     def log_density(self, x):
         traces.append(self.name)
         return -0.5 * jnp.sum((x["a"] - self.mean) ** 2)
+
+
+class NotSummed(Counted):
+    """A factor that forgets to add up the entries of a vector."""
+
+    def log_density(self, x):
+        return -(x**2)
 
 
 def gaussian(mean=0.0, scale=1.0):
@@ -170,6 +177,6 @@ def test_values_that_cannot_start_are_refused(arguments, fix):
 def test_what_is_no_kernel_or_key_is_refused():
     with pytest.raises(TypeError, match="typed PRNG key"):
         sample_chains(gaussian(), jax.random.PRNGKey(0), starts(), 2)
-    # The type checker of the tests refuses such a factor earlier, so the function is asked itself.
+    # The type checker of the tests refuses such a factor inside a measure, so the function is asked itself.
     with pytest.raises(ValueError, match="shape \\(2,\\) for one chain"):
-        _check_start(gaussian().invariant, jnp.zeros((3, 2)))
+        check_start(NotSummed(0.0), jnp.zeros((3, 2)))
