@@ -1,5 +1,7 @@
 """The evidences by quadrature, against adaptive quadrature of densities written out in full."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,7 @@ ERRORS = np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
 
 def test_eight_schools():
     def integrand(log_stddev):
-        covariance = np.diag(ERRORS**2 + np.exp(2 * log_stddev)) + 100.0
+        covariance: Any = np.diag(ERRORS**2 + np.exp(2 * log_stddev)) + 100.0
         return np.exp(multivariate_normal(np.zeros(8), covariance).logpdf(EFFECTS) + 30) * norm.pdf(log_stddev, 5, 1)
 
     value, error = quad(integrand, -3, 13, epsabs=0, epsrel=1e-10, limit=200)
