@@ -140,7 +140,7 @@ def next_temperature(
         increment = jnp.where(log_likelihood == -jnp.inf, -jnp.inf, (after - beta) * log_likelihood)
         return effective_sample_size(add_log(log_weights, increment)) >= target
 
-    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Int[Array, ""], ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
         middle = 0.5 * (low + high)
         # Between neighboring floats there is no middle.

@@ -79,8 +79,8 @@ class Contract(NamedTuple):
 def check_contract(sampler: Sampler, n: int, key: PRNGKeyArray, *, ess: float) -> ContractReport:
     """Runs a sampler on n fresh particles and reports how its run keeps its promises.
 
-    It reads the parts of the run's info that have the fields `temperatures`, `ess` and `rungs`, or `ancestors`, and the
-    cloud's weights. Nothing is raised for a broken promise: see `violations` and `worst`.
+    It reads the parts of the run's info that have the fields `temperatures`, `ess` and `rungs`, or `ancestors` (which a
+    `Scan` keeps only where it records them), and the cloud's weights. Nothing is raised for a broken promise: see `violations` and `worst`.
 
     Raises: TypeError for a legacy key.
     """
@@ -93,9 +93,9 @@ def check_contract(sampler: Sampler, n: int, key: PRNGKeyArray, *, ess: float) -
             report = report.joined(
                 check_ladder(np.asarray(part.temperatures)[:rungs], np.asarray(part.ess)[:rungs], target=ess)
             )
-        elif hasattr(part, "ancestors"):
+        elif getattr(part, "ancestors", None) is not None:
             ancestors = np.asarray(part.ancestors)
-            strays = int(np.sum((ancestors < 0) | (ancestors >= ancestors.shape[-1])))
+            strays = float(np.sum((ancestors < 0) | (ancestors >= ancestors.shape[-1])))
             report = report.joined(ContractReport(ancestors=strays))
     return report
 
@@ -136,8 +136,9 @@ def check_ancestors(
     """Checks that all ancestors are lanes, and that none of weight zero has offspring; a dead cloud may keep itself."""
     log_weights, ancestors = np.asarray(log_weights), np.asarray(ancestors)
     inside = (ancestors >= 0) & (ancestors < len(log_weights))
-    heirs = int(np.sum(log_weights[ancestors[inside]] == -np.inf)) if np.any(log_weights > -np.inf) else 0
-    return ContractReport(ancestors=int(np.sum(~inside)), heirs=heirs)
+    alive = bool(np.any(log_weights > -np.inf))
+    heirs = float(np.sum(log_weights[ancestors[inside]] == -np.inf)) if alive else 0.0
+    return ContractReport(ancestors=float(np.sum(~inside)), heirs=heirs)
 
 
 def consistency_p_value(
