@@ -54,6 +54,13 @@ class KeepsEvidence(Resample):
     """A subclass, whose changes no twin could know."""
 
 
+class Built(eqx.Module):
+    """A stage that holds what cannot be sharded."""
+
+    def __call__(self, row):
+        return KeepsEvidence() >> Draw(PRIOR) >> Reweight(Table(row))
+
+
 @pytest.fixture
 def mesh():
     return jax.make_mesh((1,), ("lanes",))
@@ -110,6 +117,8 @@ def test_no_conditional_form(mesh):
         (Draw(PRIOR) >> Reweight(OnHost([0.0, 0.0, 0.0])), "runs on the host.*sample\\(\\)"),
         (Draw(PRIOR) >> Choose(Best(Table(np.zeros(3)))), "Choose\\(Best\\) looks across lanes.*fetched result"),
         (Draw(PRIOR) >> KeepsEvidence(), "KeepsEvidence looks across lanes"),
+        # Seen when the scan builds its stage.
+        (Draw(PRIOR) >> Scan(Built(), np.zeros((2, 3), np.float32)), "KeepsEvidence looks across lanes"),
     ],
 )
 def test_what_cannot_be_sharded_is_refused(mesh, sampler, message):
