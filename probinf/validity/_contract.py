@@ -79,8 +79,9 @@ class Contract(NamedTuple):
 def check_contract(sampler: Sampler, n: int, key: PRNGKeyArray, *, ess: float) -> ContractReport:
     """Runs a sampler on n fresh particles and reports how its run keeps its promises.
 
-    It reads the parts of the run's info that have the fields `temperatures`, `ess` and `rungs`, or `ancestors` (which a
-    `Scan` keeps only where it records them), and the cloud's weights. Nothing is raised for a broken promise: see `violations` and `worst`.
+    It reads the cloud's weights, and the parts of the run's info that have the fields `temperatures`, `ess` and
+    `rungs`, or `ancestors` (which a `Scan` keeps only where it records them). Nothing is raised for a broken promise:
+    see `violations` and `worst`.
 
     Raises: TypeError for a legacy key.
     """

@@ -50,15 +50,15 @@ def adaptive(log_likelihood=LOG_LIKELIHOOD, ess=0.7, make_kernel=None, **knobs):
 
 
 def run(log_likelihood, ess=0.5, seed=0):
-    log_likelihood = jnp.asarray(log_likelihood, jnp.float32)
+    log_likelihood = np.asarray(log_likelihood, np.float32)
     return pi.sample(adaptive(log_likelihood, ess, max_steps=8), jax.random.key(seed), 64)
 
 
 def test_adaptive_temperatures_bias_the_evidence_and_their_ladder_does_not(x64):
     found, _ = expected_measure(adaptive(max_steps=2), 2)
     bias = found.total / TARGET.total - 1.0
-    # Exact, over all outcomes: why the claim is CONSISTENT and no more.
-    assert abs(bias) > 0.01
+    # Exact, over all 46,656 outcomes: why the claim is CONSISTENT and no more.
+    assert abs(bias + 0.0495) < 1e-4
     fixed = tempered_smc(Categorical(LOG_PRIOR), Table(LOG_LIKELIHOOD), keeper(), [0.5, 1.0])
     assert check_proper_weighting(fixed, 2, target=TARGET).error < 1e-12
     assert adaptive().meaning(pi.Measure()).guarantee is pi.Guarantee.CONSISTENT
