@@ -93,7 +93,7 @@ class Redraw(Kernel):
     """
 
     target: Factor = eqx.field(converter=as_factor)
-    values: PyTree
+    values: PyTree = eqx.field(converter=lambda values: jax.tree.map(jnp.asarray, values))
 
     def __check_init__(self):
         """Rejects an empty list."""

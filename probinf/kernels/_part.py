@@ -13,18 +13,9 @@ class Part(eqx.Module):
     """A part of a value, by the key of a dictionary, the index of an array, or a selector as of `eqx.tree_at`.
 
     Law: `put(x, get(x))` is x, and `get(put(x, part))` is the part.
-
-    Raises: TypeError for anything else.
     """
 
     where: str | int | Callable[[Any], Any] = eqx.field(static=True)
-
-    def __check_init__(self):
-        """Rejects what selects nothing."""
-        if isinstance(self.where, bool) or not (isinstance(self.where, (str, int)) or callable(self.where)):
-            raise TypeError(
-                f"a part of a value is a key, an index or a function such as lambda x: x.scale, got {self.where!r}"
-            )
 
     def get(self, x: Any) -> Any:
         """The part."""
@@ -44,4 +35,8 @@ def as_part(where: Any) -> Part:
 
     Raises: TypeError for anything else.
     """
-    return where if isinstance(where, Part) else Part(where)
+    if isinstance(where, Part):
+        return where
+    if isinstance(where, bool) or not (isinstance(where, (str, int)) or callable(where)):
+        raise TypeError(f"a part of a value is a key, an index or a function such as lambda x: x.scale, got {where!r}")
+    return Part(where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -63,7 +63,7 @@ class IntegerSlice(Kernel):
         """How far the farthest integer is that one transition can reach, which is also where the table's middle is."""
         return self.width * self.max_windows - 1
 
-    def __call__(self, key: PRNGKeyArray, x: Int[Array, ""]) -> tuple[Int[Array, ""], SliceInfo]:
+    def __call__(self, key: PRNGKeyArray, x: Any) -> tuple[Int[Array, ""], SliceInfo]:
         """One transition."""
         check_key(key)
         x = jnp.asarray(x)
