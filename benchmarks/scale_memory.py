@@ -65,6 +65,12 @@ class Model(eqx.Module):
         return Seen(row)
 
 
+def ancestors_of(cloud, info):
+    """The ancestors of a step, recorded."""
+    del cloud
+    return info[0].ancestors
+
+
 def particle_filter(width, resample, steps=5):
     model, ys = Model(width), np.random.default_rng(0).normal(size=(steps, width)).astype(np.float32)
     return bootstrap_filter(Step(width), model.step, model.seen, jnp.asarray(ys), resample=resample)
@@ -95,16 +101,15 @@ def main():
     print("|---|---|---|---|---|---|---|")
     for name, resample in (("systematic", Resample()), ("multinomial", Resample(Multinomial()))):
         program = particle_filter(width, resample)
-        one = sample(program, KEY, n)
-        mine = jax.tree.leaves((one.particles, one.info, one.particles.log_z))
+        one = sample(program, KEY, n, record=ancestors_of)
+        mine = jax.tree.leaves((one.particles, one.info, one.record, one.particles.log_z))
         print(f"| {name} | plain | {planned(compiled_on_one.lower(program, KEY, spawn(n))) / 2**20:.2f} | | | | |")
         for devices in knobs.devices:
             mesh = jax.make_mesh((devices,), ("lanes",), devices=jax.devices()[:devices])
-            many = sample_sharded(program, KEY, n, mesh)
-            particles, info = fetch((many.particles, many.info))
-            differ = unequal(mine, jax.tree.leaves((particles, info, particles.log_z)))
-            ancestors = info[-1].stages[0].ancestors
-            turns = [sum(int(t) for t in ring_turns(row, devices)) for row in ancestors]
+            many = sample_sharded(program, KEY, n, mesh, record=ancestors_of)
+            particles, info, record = fetch((many.particles, many.info, many.record))
+            differ = unequal(mine, jax.tree.leaves((particles, info, record, particles.log_z)))
+            turns = [sum(int(t) for t in ring_turns(row, devices)) for row in record]
             size = planned(compiled_on_many.lower(sharded(program, mesh), KEY, (), n, Layout(mesh)))
             print(
                 f"| {name} | {devices} | {size / 2**20:.2f} | {0 if devices == 1 else 8 * n / 2**10:.0f} | "

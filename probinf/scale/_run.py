@@ -38,15 +38,16 @@ def sample_sharded(
 ) -> Result:
     """Runs a sampler on n fresh particles that lie in equal blocks on the devices of a mesh.
 
-    Law: that of `sample` with the same key: the same draws and ancestors, whatever the number of devices. Values,
-    weights and infos of the result stay on the devices, in blocks along `axis` (the mesh's only one by default);
-    `fetch` brings them together. What the sampler holds (models, data) is copied to every device.
+    Law: that of `sample`. The same key gives the same draws on any number of devices, and so the same outcome, up to
+    how the compiler rounds the sampler's own arithmetic (see docs/scale.md). Values, weights and infos of the result
+    stay on the devices, in blocks along `axis` (the mesh's only one by default); `fetch` brings them together. What the
+    sampler holds (models, data) is copied to every device.
 
     values, record, throw: as for `sample`. A run over several hosts calls this on all of them with the same arguments.
 
-    Raises: TypeError for what cannot be sharded (samplers on the host, lane states, rules other than `Proportional`);
-    ValueError where n is no multiple of the number of devices, for keys whose draws depend on the number of devices,
-    and for an axis that the mesh does not have; RunError with `throw=True`.
+    Raises: TypeError for what cannot be sharded (what runs on the host, lane states, what looks across lanes in a way
+    of its own); ValueError where n is no multiple of the number of devices, for keys whose draws depend on the number
+    of devices, and for an axis that the mesh does not have; RunError with `throw=True`.
     """
     check_key(key)
     if not isinstance(sampler, Sampler):

@@ -140,6 +140,15 @@ def nested_verified() -> Sampler:
     return Nested(inner, 4) >> tries >> Resample()
 
 
+def genealogy(cloud: Any, info: Any) -> tuple:
+    """All ancestors in the info of a step, to be recorded."""
+    del cloud
+    if not isinstance(info, tuple):
+        return ()
+    own = (info.ancestors,) if "ancestors" in getattr(info, "_fields", ()) else ()  # pyright: ignore[reportAttributeAccessIssue]
+    return own + sum((genealogy(None, part) for part in info), ())
+
+
 def differences(a: Any, b: Any) -> dict[str, tuple[int, float]]:
     """The leaves that are not equal to the bit: how many entries, and by how much at most."""
     found = {}

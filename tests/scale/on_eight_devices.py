@@ -21,6 +21,7 @@ from tests.scale.models import (
     Seen,
     differences,
     finite_filter,
+    genealogy,
     linear_gaussian,
     nested_verified,
     tempered_banana,
@@ -58,12 +59,15 @@ def agreement() -> dict[str, Any]:
     """One device against eight, for the same key."""
     found = {}
     for name, (program, n) in PROGRAMS.items():
-        one, many = sample(program, KEY, n), sample_sharded(program, KEY, n, MESH)
-        particles, info = fetch((many.particles, many.info))
-        mine = (one.particles, one.info, one.particles.log_z, int(one.status))
+        one, many = (
+            sample(program, KEY, n, record=genealogy),
+            sample_sharded(program, KEY, n, MESH, record=genealogy),
+        )
+        particles, info, record = fetch((many.particles, many.info, many.record))
+        mine = (one.particles, one.info, one.record, one.particles.log_z, int(one.status))
         leaves = jax.tree.leaves((many.particles.values, many.particles.log_weights))
         found[name] = {
-            "differences": differences(mine, (particles, info, particles.log_z, int(many.status))),
+            "differences": differences(mine, (particles, info, record, particles.log_z, int(many.status))),
             "largest block": max(leaf.addressable_shards[0].data.shape[0] / particles.n for leaf in leaves),
         }
     return found

@@ -17,21 +17,21 @@ def main(rank: int, port: int) -> dict:
 
     from probinf import Resample, sample
     from probinf.scale import fetch, sample_sharded
-    from tests.scale.models import differences, linear_gaussian
+    from tests.scale.models import differences, genealogy, linear_gaussian
 
     program, key, mesh = linear_gaussian(2, Resample(ess=0.9)), jax.random.key(3), jax.make_mesh((4,), ("lanes",))
     values = np.zeros((512, 2), np.float32)
-    many = sample_sharded(program, key, 512, mesh, values=values)
-    particles, info = fetch((many.particles, many.info))
+    many = sample_sharded(program, key, 512, mesh, values=values, record=genealogy)
+    particles, info, record = fetch((many.particles, many.info, many.record))
     found = {
         "devices": [jax.local_device_count(), jax.device_count()],
         "spans": not many.particles.values.is_fully_addressable,
         "log_z": float(particles.log_z),
     }
     if rank == 0:
-        one = sample(program, key, 512, values=jax.numpy.asarray(values))
-        mine = (one.particles, one.info, one.particles.log_z)
-        found["differences"] = differences(mine, (particles, info, particles.log_z))
+        one = sample(program, key, 512, values=jax.numpy.asarray(values), record=genealogy)
+        mine = (one.particles, one.info, one.record, one.particles.log_z)
+        found["differences"] = differences(mine, (particles, info, record, particles.log_z))
     return found
 
 
