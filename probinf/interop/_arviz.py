@@ -116,7 +116,8 @@ def _clouds(result: Any) -> list[Any] | None:
         if len({cloud.n for cloud in clouds}) > 1:
             raise ValueError(f"runs become chains of one length, got {[cloud.n for cloud in clouds]} particles")
         return clouds
-    if hasattr(result, "values") and not callable(result.values):
+    values = getattr(result, "values", None)
+    if values is not None and not callable(values):
         return None
     raise TypeError(
         f"expected the result of sample or of sample_chains, or a sequence of results, got {type(result).__name__}"
