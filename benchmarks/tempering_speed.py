@@ -10,6 +10,7 @@ asked for is half of the particles. Both samplers are compiled as a whole and ta
 
 import argparse
 import time
+from typing import Any
 
 import blackjax
 import equinox as eqx
@@ -84,7 +85,7 @@ def ladder_again(n, moves):
 def from_blackjax(n, moves, steps=64):
     """BlackJAX's sampler with its random walk, the loop over temperatures compiled as well."""
     kernel = blackjax.additive_step_random_walk.build_kernel()
-    algorithm = blackjax.adaptive_tempered_smc(
+    algorithm: Any = blackjax.adaptive_tempered_smc(
         log_prior,
         log_likelihood,
         lambda key, state, logdensity: kernel(key, state, logdensity, blackjax.mcmc.random_walk.normal(jnp.ones(2))),
