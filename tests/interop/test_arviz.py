@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 
-from probinf import Draw, Particles, Resample, Reweight, sample, spawn
+from probinf import Draw, Particles, Resample, Reweight, sample, sample_chains, spawn
 from probinf.interop import from_numpyro, plot_trace, summary, to_arviz
+from probinf.kernels import MetropolisHastings, random_walk
 from tests.interop.models import EFFECTS, ERRORS, gaussian, schools
 
 matplotlib.use("Agg")
@@ -50,6 +51,15 @@ def test_chains_keep_their_values_and_statistics():
     assert data.posterior["effect"].shape == (2, 4, 8)
     np.testing.assert_array_equal(data.posterior["mean"], values["mean"])
     assert set(data.sample_stats) == {"diverging", "lp", "proposal.x"}
+
+
+def test_chains_of_a_kernel_arrive_with_what_it_reported():
+    ours = from_numpyro(gaussian, 1.2)
+    chains = sample_chains(MetropolisHastings(ours.posterior, random_walk(1.0)), KEY, {"x": jnp.zeros(2)}, 50)
+    data = to_arviz(chains, model=ours)
+    assert data.posterior["x"].shape == data.sample_stats["accepted"].shape == (2, 50)
+    moved = np.diff(np.asarray(data.posterior["x"]), axis=1) != 0
+    np.testing.assert_array_equal(moved, np.asarray(data.sample_stats["accepted"])[:, 1:])
 
 
 def test_bare_and_nested_values_get_names():
