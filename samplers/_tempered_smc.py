@@ -67,8 +67,8 @@ def tempered_smc(
     """Draws from the prior and brings the likelihood in step by step, at inverse temperatures `betas`.
 
     `make_kernel` maps a measure to a kernel that keeps it; make it a Module or a partial application such as
-    `eqx.Partial(MetropolisHastings, proposal=random_walk(0.5))`. The ladder is data: another of the same
-    length does not compile anew.
+    `eqx.Partial(MetropolisHastings, proposal=random_walk(0.5))`. After each resampling a lane makes `moves`
+    transitions. The ladder is data: another of the same length does not compile anew.
 
     Law: m -> m * prior * likelihood (PROPER).
 

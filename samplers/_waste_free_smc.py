@@ -4,7 +4,7 @@ Law: from nothing to prior * likelihood (PROPER), for every ladder given beforeh
 taking every P-th of the copies keeps it, and so does each transition, so each of the P states of a chain means it, and
 their average as well.
 
-Source: Dau and Chopin, Journal of the Royal Statistical Society B 84 (2022), arXiv 2011.02328, algorithm 2.
+Source: Dau and Chopin, Journal of the Royal Statistical Society B 84 (2022), arXiv 2011.02328.
 """
 
 from __future__ import annotations
@@ -120,6 +120,11 @@ class Trail(Move):
         )
         return kept, TrailInfo(status_if(False, Status.OK), info)
 
+    @property
+    def lanewise(self) -> bool:
+        """False: a lane becomes several."""
+        return False
+
 
 class WasteFreeStage(eqx.Module):
     """One rung: weigh by the likelihood's increment, resample few, keep every state of the chains that start there."""
@@ -148,8 +153,8 @@ def waste_free_smc(
 ) -> Sampler:
     """Tempered SMC of N particles that resamples N / `length` of them and keeps all states of the chains they start.
 
-    `make_kernel` and `betas` are as in `tempered_smc`. Run it with a multiple of `length` particles; long chains
-    (Dau and Chopin take M = N / length fixed and small) suit kernels that mix.
+    `make_kernel` and `betas` are as in `tempered_smc`. Run it with a multiple of `length` particles: the fewer chains,
+    the longer each, so nothing is lost where the kernel mixes within `length` steps.
 
     Law: m -> m * prior * likelihood (PROPER).
 
