@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from probinf import Distribution, Factor, Resample, sample, spawn
+from probinf import Distribution, Factor, Resample, spawn
 from probinf._run import _compiled as compiled_on_one
 from probinf.resampling import Multinomial
 from probinf.samplers import bootstrap_filter
@@ -96,24 +96,25 @@ def main():
     n, width = knobs.particles, knobs.width
     print(f"N = {n}, values of {4 * width} bytes; values of all particles {4 * n * width / 2**20:.2f} MiB")
     print(
-        "| scheme | devices | MiB a device | weights gathered, KiB | block, KiB | turns a step | leaves that differ |"
+        "| scheme | devices | MiB a device | weights gathered, KiB | block, KiB | turns a step | leaves unlike 1 device |"
     )
     print("|---|---|---|---|---|---|---|")
     for name, resample in (("systematic", Resample()), ("multinomial", Resample(Multinomial()))):
         program = particle_filter(width, resample)
-        one = sample(program, KEY, n, record=ancestors_of)
-        mine = jax.tree.leaves((one.particles, one.info, one.record, one.particles.log_z))
+        first = None
         print(f"| {name} | plain | {planned(compiled_on_one.lower(program, KEY, spawn(n))) / 2**20:.2f} | | | | |")
         for devices in knobs.devices:
             mesh = jax.make_mesh((devices,), ("lanes",), devices=jax.devices()[:devices])
             many = sample_sharded(program, KEY, n, mesh, record=ancestors_of)
             particles, info, record = fetch((many.particles, many.info, many.record))
-            differ = unequal(mine, jax.tree.leaves((particles, info, record, particles.log_z)))
+            block = 4 * n * width / devices / 2**10
+            leaves = jax.tree.leaves((particles, info, record, particles.log_z))
+            first = first or leaves
             turns = [sum(int(t) for t in ring_turns(row, devices)) for row in record]
             size = planned(compiled_on_many.lower(sharded(program, mesh), KEY, (), n, Layout(mesh)))
             print(
                 f"| {name} | {devices} | {size / 2**20:.2f} | {0 if devices == 1 else 8 * n / 2**10:.0f} | "
-                f"{4 * n * width / devices / 2**10:.0f} | {min(turns)} to {max(turns)} | {differ} of {len(mine)} |"
+                f"{block:.0f} | {min(turns)} to {max(turns)} | {unequal(first, leaves)} of {len(leaves)} |"
             )
 
 
