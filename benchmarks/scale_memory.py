@@ -95,9 +95,7 @@ def main():
     knobs = parser.parse_args()
     n, width = knobs.particles, knobs.width
     print(f"N = {n}, values of {4 * width} bytes; values of all particles {4 * n * width / 2**20:.2f} MiB")
-    print(
-        "| scheme | devices | MiB a device | weights gathered, KiB | block, KiB | turns a step | leaves unlike 1 device |"
-    )
+    print("| scheme | devices | MiB a device | gathered, KiB | block, KiB | turns a step | leaves unlike 1 device |")
     print("|---|---|---|---|---|---|---|")
     for name, resample in (("systematic", Resample()), ("multinomial", Resample(Multinomial()))):
         program = particle_filter(width, resample)

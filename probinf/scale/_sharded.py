@@ -26,8 +26,8 @@ def sharded(sampler: Sampler, mesh: Mesh, *, axis: str | None = None) -> Sampler
     whose lanes do not look at each other runs as it is, each device on its block. The composition itself, its keys and
     its meaning stay what they were. The number of lanes must be a multiple of the number of devices.
 
-    Law: that of `sampler`: for each key the draws are the same, and so is the outcome, up to how the compiler rounds the
-    sampler's own arithmetic when it fuses it (see docs/scale.md).
+    Law: that of `sampler`: for each key the draws are the same, and so is the outcome, up to how the compiler rounds
+    the sampler's own arithmetic when it fuses it (see docs/scale.md).
 
     Raises: TypeError for what runs on the host, and for what looks across lanes and has no sharded form; ValueError for
     an axis that the mesh does not have.
