@@ -52,7 +52,7 @@ def mala(target: Any, step_size: PyTree) -> MetropolisHastings:
     """Metropolis-Hastings whose proposals follow the gradient of the target.
 
     Law: reversible for `target`, hence keeps it, at every step size. A proposal where the gradient is not finite is
-    rejected.
+    rejected. Two gradients a transition; `probinf.interop.from_blackjax(blackjax.mala, ...)` carries one of them over.
 
     Source: Roberts and Tweedie, Bernoulli 2 (1996).
 
