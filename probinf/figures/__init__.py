@@ -23,3 +23,9 @@ from probinf.figures.validity_bias import validity_bias_data as validity_bias_da
 from probinf.figures.validity_errors import plot_validity_errors as plot_validity_errors
 from probinf.figures.validity_errors import validity_errors_claims as validity_errors_claims
 from probinf.figures.validity_errors import validity_errors_data as validity_errors_data
+from probinf.figures.validity_evidence import plot_validity_evidence as plot_validity_evidence
+from probinf.figures.validity_evidence import validity_evidence_claims as validity_evidence_claims
+from probinf.figures.validity_evidence import validity_evidence_data as validity_evidence_data
+from probinf.figures.validity_power import plot_validity_power as plot_validity_power
+from probinf.figures.validity_power import validity_power_claims as validity_power_claims
+from probinf.figures.validity_power import validity_power_data as validity_power_data

@@ -38,8 +38,16 @@ def eight_schools_log_evidence(
     return float(logsumexp(log_prior + log_likelihood) + np.log(z[1] - z[0]))
 
 
-def brownian_motion_log_evidence(observed: Float[np.ndarray, " steps"], *, points: int = 301) -> float:
-    """Log-evidence of the Brownian motion with unknown scales of the Inference Gym; NaN is a missing observation.
+class ScaleMoments(NamedTuple):
+    """Log-evidence, and posterior mean and standard deviation of (innovation scale, observation scale)."""
+
+    log_z: float
+    mean: Float[np.ndarray, "2"]
+    deviation: Float[np.ndarray, "2"]
+
+
+def brownian_motion_moments(observed: Float[np.ndarray, " steps"], *, points: int = 301) -> ScaleMoments:
+    """Evidence and scales of the Brownian motion with unknown scales of the Inference Gym; NaN is not observed.
 
     Given both scales, each log-normal (0, 2), the observations are Gaussian: covariance `innovation^2 (1 + min(s, t))
     + observation^2 [s = t]`, s and t counted from 0. The eigenvalues of the first term serve every pair of scales.
@@ -53,7 +61,13 @@ def brownian_motion_log_evidence(observed: Float[np.ndarray, " steps"], *, point
     variance = np.exp(4.0 * z)
     spectrum = variance[:, None, None] * eigenvalues + variance[None, :, None]
     log_likelihood = -0.5 * np.sum(squares / spectrum + np.log(2 * np.pi * spectrum), axis=-1)
-    return float(logsumexp(log_prior[:, None] + log_prior[None, :] + log_likelihood) + 2 * np.log(z[1] - z[0]))
+    log_joint = log_prior[:, None] + log_prior[None, :] + log_likelihood
+    total = logsumexp(log_joint)
+    weights = np.exp(log_joint - total)
+    margins, scale = (weights.sum(axis=1), weights.sum(axis=0)), np.exp(2.0 * z)
+    mean = np.array([margin @ scale for margin in margins])
+    square = np.array([margin @ scale**2 for margin in margins])
+    return ScaleMoments(float(total + 2 * np.log(z[1] - z[0])), mean, np.sqrt(square - mean**2))
 
 
 class SampledEvidence(NamedTuple):

@@ -15,6 +15,12 @@ from probinf.figures._claims import Finding, update_claims
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
 from probinf.figures.validity_bias import plot_validity_bias, validity_bias_claims, validity_bias_data
 from probinf.figures.validity_errors import plot_validity_errors, validity_errors_claims, validity_errors_data
+from probinf.figures.validity_evidence import (
+    plot_validity_evidence,
+    validity_evidence_claims,
+    validity_evidence_data,
+)
+from probinf.figures.validity_power import plot_validity_power, validity_power_claims, validity_power_data
 
 Progress = Callable[[int, int, str], None]
 # Fixed, so that a figure is a fact about the code and not about the day.
@@ -50,11 +56,27 @@ FIGURES = {
             group="validity",
         ),
         Figure(
+            "validity_power",
+            "arXiv:1711.03219",
+            validity_power_data,
+            plot_validity_power,
+            validity_power_claims,
+            group="validity",
+        ),
+        Figure(
             "validity_bias",
             "arXiv:2502.01618",
             validity_bias_data,
             plot_validity_bias,
             validity_bias_claims,
+            group="validity",
+        ),
+        Figure(
+            "validity_evidence",
+            "arXiv:1711.03219",
+            validity_evidence_data,
+            plot_validity_evidence,
+            validity_evidence_claims,
             group="validity",
         ),
     )

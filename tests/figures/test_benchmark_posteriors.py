@@ -26,7 +26,7 @@ def test_data_and_moments_are_read(posteriors):
     for posterior in posteriors.values():
         for moments in posterior.reference.values():
             assert moments.mean.shape == moments.deviation.shape == moments.error.shape
-            assert np.all(moments.deviation > 0) and np.all(moments.error < 0.1 * moments.deviation)
+            assert np.all(moments.deviation > 0) and np.all(moments.error < 0.02 * moments.deviation)
     assert np.isnan(posteriors["brownian_motion"].data).sum() == 10
     assert abs(posteriors["stochastic_volatility"].data.mean()) < 1e-12
 

@@ -11,7 +11,7 @@ from scipy.stats import beta, cauchy, multivariate_normal, norm
 
 from probinf.figures._exact_evidence import (
     _log_joint_on_grid,
-    brownian_motion_log_evidence,
+    brownian_motion_moments,
     eight_schools_log_evidence,
     stochastic_volatility_log_evidence,
 )
@@ -44,13 +44,17 @@ def test_brownian_motion_with_a_missing_observation():
     prior = norm.pdf(grid, 0, 2)
     table = np.array([[given(a, b) for b in grid] for a in grid])
     value = np.log((prior @ table @ prior) * (grid[1] - grid[0]) ** 2)
-    assert brownian_motion_log_evidence(observed) == pytest.approx(value, abs=1e-6)
+    found = brownian_motion_moments(observed)
+    assert found.log_z == pytest.approx(value, abs=1e-6)
+    noise = (prior @ table) * prior / (prior @ table @ prior)
+    assert found.mean[1] == pytest.approx(noise @ np.exp(grid), rel=1e-5)
 
 
 def test_finer_grids_change_nothing():
     observed = np.cumsum(np.random.default_rng(0).normal(size=12))
-    coarse, fine = (brownian_motion_log_evidence(observed, points=points) for points in (301, 901))
-    assert coarse == pytest.approx(fine, abs=1e-8)
+    coarse, fine = (brownian_motion_moments(observed, points=points) for points in (301, 901))
+    assert coarse.log_z == pytest.approx(fine.log_z, abs=1e-8)
+    np.testing.assert_allclose([*coarse.mean, *coarse.deviation], [*fine.mean, *fine.deviation], rtol=1e-6)
 
 
 def test_stochastic_volatility_on_the_grid_is_the_integral_over_volatilities():
