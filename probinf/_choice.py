@@ -20,6 +20,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 # Above this many outcomes a flat prefix sum costs more than a block-wise one.
 _FLAT_LIMIT = 1024
+# Up to this many entries an associative scan is not worth its many small operations.
+_FEW = 32
 
 
 def check_key(key: PRNGKeyArray) -> None:
@@ -79,7 +81,7 @@ def uniform_cells(key: PRNGKeyArray, breaks: Float[Array, "*batch cells"]) -> Fl
 
 def prefix_sum(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
     """Running sum over the last axis; the associative scan is several times faster than `jnp.cumsum` on CPU."""
-    return jax.lax.associative_scan(jnp.add, x, axis=-1) if x.shape[-1] > 32 else jnp.cumsum(x, axis=-1)
+    return jax.lax.associative_scan(jnp.add, x, axis=-1) if x.shape[-1] > _FEW else jnp.cumsum(x, axis=-1)
 
 
 def safe_cdf(weights: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
@@ -89,7 +91,9 @@ def safe_cdf(weights: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
     here it copies its predecessor. Leading zeros give -inf.
     """
     cumulative = jnp.where(weights > 0, prefix_sum(weights), -jnp.inf)
-    return jax.lax.cummax(cumulative, axis=weights.ndim - 1)
+    if weights.shape[-1] <= _FEW:
+        return jax.lax.cummax(cumulative, axis=weights.ndim - 1)
+    return jax.lax.associative_scan(jnp.maximum, cumulative, axis=-1)
 
 
 def _below(total: Array, fraction: Array) -> Array:

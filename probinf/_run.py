@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
-from jaxtyping import PRNGKeyArray
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from probinf._choice import check_key
 from probinf._particles import Particles, spawn
@@ -59,7 +60,7 @@ def sample(
     check_key(key)
     if not isinstance(sampler, Sampler):
         raise TypeError(f"sample runs a Sampler, got {type(sampler).__name__}: wrap a distribution in Draw")
-    cloud = spawn(n, values)
+    cloud, code = spawn(n, values), None
     if record is not None:
         sampler = on_scans(sampler, record=record)
     if progress:
@@ -68,11 +69,11 @@ def sample(
         with Progress(transient=True) as bar:
             cloud, info = on_scans(sampler, observer=_bar_observer(bar))(key, cloud)
     elif sampler.traceable:
-        cloud, info = _compiled(sampler, key, cloud)
+        cloud, info, code = _compiled(sampler, key, cloud)
     else:
         # A call, not `consume`: the caller still holds `values`.
         cloud, info = sampler(key, cloud)
-    status = run_status(cloud, info)
+    status = run_status(cloud, info) if code is None else Status(int(code))
     if throw and status is not Status.OK:
         raise RunError(status)
     return Result(cloud, info, status, records_of(info))
@@ -80,14 +81,19 @@ def sample(
 
 def run_status(cloud: Particles, info: Info) -> Status:
     """How a finished run ended: the worst status of its stages, or DEGENERATE for a cloud without mass."""
-    worst = Status(int(worst_status(info)))
-    dead = not bool(cloud.log_z > -float("inf"))
-    return max(worst, Status.DEGENERATE) if dead else worst
+    return Status(int(_status_code(cloud, info)))
+
+
+def _status_code(cloud: Particles, info: Info) -> Int[Array, ""]:
+    worst = worst_status(info)
+    return jnp.where(cloud.log_z > -jnp.inf, worst, jnp.maximum(worst, jnp.int32(Status.DEGENERATE)))
 
 
 @eqx.filter_jit
-def _compiled(sampler: Sampler, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Info]:
-    return sampler(key, cloud)
+def _compiled(sampler: Sampler, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Info, Int[Array, ""]]:
+    cloud, info = sampler(key, cloud)
+    # One program more for the status would cost a short run as much as its steps.
+    return cloud, info, _status_code(cloud, info)
 
 
 def on_scans(sampler: Sampler, **fields: Any) -> Sampler:

@@ -89,7 +89,7 @@ class BackwardSimulation(Sampler):
         def back(after: Any, step: tuple[PRNGKeyArray, Any, Array, Row]) -> tuple[Any, Any]:
             step_key, cloud, log_w, row = step
             moves = self._log_moves(cloud, after, row)
-            logits = add_log(jnp.broadcast_to(log_w, moves.shape), moves)
+            logits = jax.vmap(lambda log_move: add_log(log_w, log_move))(moves)
             now = take_lanes(cloud, choice(step_key, logits))
             return now, now
 

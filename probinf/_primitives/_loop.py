@@ -22,7 +22,10 @@ Observer = Callable[[int, int, Particles], None]
 
 
 class ScanInfo(NamedTuple):
-    """`stages`: the stage's info with a leading time axis; `record`: what `record` returned at each step, or None."""
+    """`stages`: the stage's info with a leading time axis; `record`: what `record` returned at each step, or None.
+
+    Ancestors are left out (None), since all of them take as much memory as all clouds: `record` sees them.
+    """
 
     status: Int[Array, ""]
     stages: Info
@@ -147,7 +150,18 @@ class _Held(eqx.Module):
 
 def _step(scan: Scan, run: Callable, cloud: Particles, key: PRNGKeyArray, x: Any) -> tuple[Particles, tuple[Info, Any]]:
     cloud, info = run(scan.at(x), key, cloud)
-    return cloud, (info, None if scan.record is None else scan.record(cloud, info))
+    return cloud, (_without_ancestors(info), None if scan.record is None else scan.record(cloud, info))
+
+
+def _without_ancestors(info: Info) -> Info:
+    """The info with every field `ancestors` set to None."""
+    if not isinstance(info, tuple):
+        return info
+    parts = [_without_ancestors(part) for part in info]
+    if not hasattr(info, "_fields"):
+        return tuple(parts)
+    kept = type(info)(*parts)
+    return kept._replace(ancestors=None) if "ancestors" in info._fields else kept  # pyright: ignore[reportAttributeAccessIssue]
 
 
 _compiled_step = eqx.filter_jit(_step)

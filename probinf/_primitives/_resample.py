@@ -22,10 +22,12 @@ from probinf.resampling import Scheme, Systematic, adaptive_ancestors, effective
 
 
 class ResampleInfo(NamedTuple):
-    """`ancestors`: where each lane came from. Per island: whether it resampled, and its effective sample size."""
+    """`ancestors`: where each lane came from; None in the info of a `Scan`, unless recorded there. Per island: whether
+    it resampled, and its effective sample size.
+    """
 
     status: Int[Array, ""]
-    ancestors: Int[Array, " N"]
+    ancestors: Any
     resampled: Bool[Array, " islands"]
     ess: Float[Array, " islands"]
 
@@ -89,11 +91,19 @@ class Resample(Sampler):
             values = on_lanes(_Take(decision.info.ancestors), cloud.values, in_place=in_place)
             return decision.cloud.replace(values=values)
 
+        if self.always:
+            # A dead cloud's ancestors are its own lanes, so no branch is needed, and the gather can be fused.
+            return survivors(cloud), decision.info
         any_resampled = jnp.any(decision.info.resampled)
         if isinstance(any_resampled, Tracer):
             # The gather stands inside the branch: a cloud that is not resampled is not copied.
             return jax.lax.cond(any_resampled, survivors, lambda cloud: cloud, cloud), decision.info
         return (survivors(cloud) if any_resampled else cloud), decision.info
+
+    @property
+    def always(self) -> bool:
+        """Whether every cloud that has weight is resampled."""
+        return self.ess is None and self.active is None and self.islands == 1
 
     def meaning(self, m: Measure) -> Measure:
         """m, through the weights."""
@@ -139,12 +149,15 @@ def decide(
     ancestors = ancestors.reshape(grid) + (jnp.arange(grid[0]) * grid[1])[:, None]
     ancestors = jnp.where(resampled[:, None], ancestors, jnp.arange(cloud.n).reshape(grid)).reshape(-1)
     log_mass = jax.vmap(log_mean_exp)(selection)
-    log_twist = jnp.take(cloud.log_twist, ancestors)
+    # Most clouds carry no twist, and then there is nothing to gather.
+    twisted = jnp.any(cloud.log_twist != 0)
+    log_twist = jax.lax.cond(twisted, lambda: jnp.take(cloud.log_twist, ancestors), lambda: cloud.log_twist)
     banked = log_mass[0] if sampler.islands == 1 else jnp.zeros_like(log_mass[0])
     kept = jnp.zeros_like(log_mass) if sampler.islands == 1 else log_mass
-    # Only a held reference can survive without weight or under a twist of zero; it stays dead.
-    alive = jnp.take(selection.reshape(-1), ancestors) > -jnp.inf
-    repaid = jnp.where(alive, jnp.repeat(kept, grid[1]) - log_twist, -jnp.inf)
+    repaid = jnp.repeat(kept, grid[1]) - log_twist
+    if conditional:
+        # Only a held reference can survive without weight or under a twist of zero; it stays dead.
+        repaid = jnp.where(jnp.take(selection.reshape(-1), ancestors) > -jnp.inf, repaid, -jnp.inf)
     log_weights = jnp.where(jnp.repeat(resampled, grid[1]), repaid, cloud.log_weights)
     weighed = Particles((), log_weights, cloud.log_evidence + jnp.where(resampled[0], banked, 0.0), log_twist)
     ess = jax.vmap(effective_sample_size)(selection)

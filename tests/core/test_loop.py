@@ -42,7 +42,21 @@ def test_scan_is_repetition_with_one_key_per_step():
     for key, row in zip(jax.random.split(KEY, 3), DATA, strict=True):
         repeated, _ = COMPILED(row)(key, repeated)
     assert_same_cloud(cloud, repeated)
-    assert info.stages[2].ancestors.shape == (3, 4) and info.record is None
+    assert info.stages[2].ess.shape == (3, 1) and info.record is None
+
+
+def lineage(cloud, info):
+    del cloud
+    return info[2].ancestors
+
+
+def test_ancestors_are_kept_only_where_they_are_recorded():
+    cloud = Draw(prior())(KEY, spawn(4))[0]
+    info = Scan(COMPILED, DATA, record=lineage)(KEY, cloud)[1]
+    assert info.stages[2].ancestors is None and info.record.shape == (3, 4)
+    # No leaf of an unrecorded scan grows with lanes times steps.
+    leaves = jax.tree.leaves(Scan(COMPILED, DATA)(KEY, cloud)[1])
+    assert all(leaf.size <= 3 for leaf in leaves)
 
 
 def look(cloud, info):
