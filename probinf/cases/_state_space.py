@@ -344,7 +344,10 @@ def parameters() -> FiniteMeasure:
     with jax.enable_x64(True):
         # Tables in the precision of the sampler's, sums in float64.
         prior, model = promote(prior), promote(model)
-        joints = [prior.log_density(theta) + model(theta).joint(rows).log_density_lanes(states, 4) for theta in _THETAS]
+        joints = [
+            prior.log_density(jnp.int32(theta)) + model(jnp.int32(theta)).joint(rows).log_density_lanes(states, 4)
+            for theta in _THETAS
+        ]
         log_mass = [float(jax.nn.logsumexp(joint)) for joint in joints]
     return FiniteMeasure(np.array(_THETAS), np.array(log_mass))
 
