@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 
-
 from probinf import spawn
 from probinf._run import _compiled, on_scans
 from probinf.distributions import LinearGaussianModel
