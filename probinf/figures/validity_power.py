@@ -168,7 +168,7 @@ def validity_power_claims(dataset: xarray.Dataset) -> list[Finding]:
     false = false[~np.isnan(false)] > 0
     alarms, runs = int(false.sum()), max(1, false.size)
     low = beta.ppf(0.025, alarms, runs - alarms + 1) if alarms else 0.0
-    high = beta.ppf(0.975, alarms + 1, runs - alarms)
+    high = beta.ppf(0.975, alarms + 1, runs - alarms) if alarms < runs else 1.0
     limit = f"{dataset.attrs['samples']:,}"
     return [
         Claim("validity_power/missed", _PAPER, f"some bugs that the exact check sees escape {limit} samples",

@@ -3,17 +3,26 @@
 import jax
 import numpy as np
 import pytest
+import xarray
 
 from probinf.cases._core import core_cases
 from probinf.figures import (
     Verdict,
     plot_validity_bias,
     plot_validity_errors,
+    plot_validity_evidence,
+    plot_validity_power,
     validity_bias_claims,
     validity_bias_data,
     validity_errors_claims,
     validity_errors_data,
+    validity_evidence_claims,
+    validity_evidence_data,
+    validity_power_claims,
+    validity_power_data,
 )
+from probinf.figures._benchmark_posteriors import benchmark_posteriors
+from probinf.figures._evidence_runs import run_tempered
 from probinf.validity.planted import planted_bugs
 
 KEY = jax.random.key(0)
@@ -80,3 +89,71 @@ def test_the_bias_is_computed_and_sampled_alike(monkeypatch):
     unbiased = data.assign(mean=data["mean"].where(data["estimate"] != "normalized", truth))
     assert verdicts(validity_bias_claims(unbiased))["normalized"] is Verdict.FAILS
     assert len(plot_validity_bias(data).axes) == 2
+
+
+def test_samples_until_the_alarm_are_counted(monkeypatch):
+    monkeypatch.setattr("probinf.figures.validity_power._SAMPLES", {"smoke": 2048})
+    monkeypatch.setattr("probinf.figures.validity_power._SEEDS", {"smoke": 2})
+    names = (
+        "Metropolis-Hastings, ratio upside down",
+        "Metropolis-Hastings, ratio times 1.001",
+        "one key for two draws",
+    )
+    wrong = [bug for bug in planted_bugs() if bug.name in names]
+    right = [case for case in core_cases() if case.name in ("MetropolisHastings", "tempered_smc, Gaussian")]
+    data = validity_power_data(KEY, shipped=right, planted=wrong)
+    runs = dict(zip(data["bug"].values.tolist(), data["samples"].values, strict=True))
+    assert np.all((runs[names[0]] > 0) & (runs[names[0]] < 500))
+    assert np.all(runs[names[1]] == -1)
+    assert np.all(np.isnan(runs[names[2]])) and "key reuse" in data["caught_by"].values
+    # The Gaussian case has no finite law; the other one alarms falsely in one of a thousand experiments, each of ten.
+    assert data["right"].values.tolist() == ["MetropolisHastings"]
+    assert np.all(data["false_samples"] == -1)
+    found = verdicts(validity_power_claims(data))
+    assert found["continuous"] is Verdict.HOLDS
+    noisy = data.assign(false_samples=data["false_samples"] * 0 + 5)
+    assert verdicts(validity_power_claims(noisy))["false-alarms"] is Verdict.FAILS
+    assert len(plot_validity_power(data).axes) == 2
+
+
+def evidence(bias):
+    """A result as it might have been, with log Z-hat off by `bias`."""
+    rng = np.random.default_rng(0)
+    nuts = {"ess": 0.4, "r_hat": 1.0, "mean_error": 0.1, "seconds": 1.0}
+    table = lambda center, spread: (("posterior", "seed"), center + spread * rng.normal(size=(2, 6)))  # noqa: E731
+    return xarray.Dataset(
+        {
+            "log_z": table(3.0 + bias, 0.05),
+            "ess": table(0.7, 0.01),
+            "mean_error": table(0.1, 0.01),
+            "seconds": table(1.0, 0.1),
+            "rungs": ("posterior", [5, 6]),
+            "exact_log_z": ("posterior", [3.0, 3.0]),
+            "exact_error": ("posterior", [0.0, 0.02]),
+            **{f"nuts_{name}": ("posterior", [x, x]) for name, x in nuts.items()},
+        },
+        coords={"posterior": ["a", "b"], "title": ("posterior", ["A", "B, of two"])},
+        attrs={"budget": "custom", "particles": 10, "draws": 10},
+    )
+
+
+def test_evidences_are_judged_by_their_distance_from_quadrature():
+    assert set(verdicts_of(validity_evidence_claims(evidence(0.0)))) == {Verdict.HOLDS}
+    far = validity_evidence_claims(evidence(0.6))
+    assert [f.verdict for f in far if f.claim.id.endswith("log-z")] == [Verdict.FAILS] * 2
+    assert len(plot_validity_evidence(evidence(0.1)).axes) == 3
+    with pytest.raises(ValueError, match="budget must be one of"):
+        validity_evidence_data(KEY, "huge")
+
+
+def verdicts_of(findings):
+    return [finding.verdict for finding in findings]
+
+
+def test_tempering_finds_the_evidence_of_the_eight_schools():
+    pytest.importorskip("inference_gym.version", reason="the data are in inference-gym: pip install 'probinf[data]'")
+    schools = benchmark_posteriors()[0]
+    run = run_tempered(schools, KEY, 256, 3)
+    # The standard deviation of log Z-hat is about 0.25 here, so the bound is seven standard errors.
+    assert abs(np.mean(run["log_z"]) - schools.log_evidence) < 1.0
+    assert run["rungs"] >= 3 and all(0.2 < ess <= 1 for ess in run["ess"]) and max(run["mean_error"]) < 1
