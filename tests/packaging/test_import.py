@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-PACKAGES = "probinf, probinf.samplers, probinf.transformers_dist, probinf.verifiers"
+PACKAGES = (
+    "probinf, probinf.samplers, probinf.transformers_dist, probinf.verifiers, probinf.kernels, probinf.distributions, "
+    "probinf.representations, probinf.interop, probinf.scale, probinf.validity, probinf.validity.planted, probinf.cases"
+)
 
 
 def test_import_starts_no_backend():
