@@ -21,7 +21,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from probinf._choice import check_key, flip
-from probinf._measure import Distribution, Factor, Measure, as_distribution, as_factor
+from probinf._measure import Distribution, Factor, MeaningError, Measure, as_distribution, as_factor
 from probinf._particles import take_lanes
 from probinf._sampler import Info, Kernel, repeated
 
@@ -109,7 +109,8 @@ class ParallelTempering(Kernel):
     Law: keeps `tempered` (a cycle of reversible kernels, itself not reversible). Values have the leading axis of
     temperatures, coldest last; `cold` picks it, and `init` draws a start from the prior.
 
-    Raises: ValueError for fewer than one move.
+    Raises: ValueError for fewer than one move; MeaningError where `make_kernel` gives a temperature a kernel that keeps
+    another measure than that temperature's.
     """
 
     tempered: Tempered
@@ -117,9 +118,22 @@ class ParallelTempering(Kernel):
     moves: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
-        """Rejects a ladder on which nothing moves."""
+        """Rejects a ladder on which nothing moves, and kernels for other measures."""
         if self.moves < 1:
             raise ValueError(f"parallel_tempering makes at least one move between swaps, got moves={self.moves}")
+        # Inside a trace measures cannot be compared.
+        if not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((self.tempered, self.make_kernel))):
+            self._check_kernels()
+
+    def _check_kernels(self) -> None:
+        for beta in self.tempered.betas:
+            target = self.tempered.at(beta)
+            kept = self.make_kernel(target).invariant
+            if not kept.same_law(target):
+                raise MeaningError(
+                    f"the kernel at inverse temperature {float(beta):.3g} keeps '{kept.name}', but its chain is to "
+                    f"follow '{target.name}': build it for the measure that make_kernel is given"
+                )
 
     def init(self, key: PRNGKeyArray) -> Any:
         """A draw from the prior at each temperature."""
@@ -172,7 +186,7 @@ def parallel_tempering(
     Law: keeps prod_i prior(x_i) * likelihood(x_i)^betas[i] (INVARIANT).
 
     Raises: ValueError where `betas` is not an increasing sequence of two numbers or more, from 0 or above to exactly 1,
-    or `moves` is below one.
+    or `moves` is below one; MeaningError where `make_kernel` builds a kernel for another measure.
     """
     if not isinstance(betas, Tracer):
         ladder = np.asarray(betas, float)

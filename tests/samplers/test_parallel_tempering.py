@@ -125,3 +125,12 @@ def test_ladders_that_do_not_climb_to_one_are_refused(betas):
 def test_a_ladder_without_moves_is_refused():
     with pytest.raises(ValueError, match="at least one move"):
         sharp(0.2, (0.0, 1.0), moves=0)
+
+
+def test_a_kernel_for_another_measure_is_refused():
+    prior = pi.Named("normal", dist.Normal(0.0, 1.0))
+    peaks = Peaks(jnp.asarray(0.2))
+    # Right at beta = 0 only; without the refusal the claim to the product would be false at the other temperature.
+    cold = MetropolisHastings(prior, random_walk(0.5))
+    with pytest.raises(pi.MeaningError, match=r"temperature 1 keeps 'normal'.*follow 'normal \* peaks'"):
+        parallel_tempering(prior, peaks, lambda target: cold, (0.0, 1.0))
