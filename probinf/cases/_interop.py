@@ -54,7 +54,7 @@ def interop_bugs() -> tuple[SamplerCase | KernelCase, ...]:
     return (
         _on_ring("blackjax rmh without the density of its proposal", _rmh(_mostly_up, None)),
         _on_ring("blackjax rmh with the density of its proposal the wrong way round", _rmh(_mostly_up, _log_backwards)),
-        _on_ring("blackjax irmh without the density of its proposal", _irmh(None)),
+        _on_ring("blackjax irmh without the density of its proposal", _irmh(_log_nothing)),
     )
 
 
@@ -111,6 +111,12 @@ def _fresh(key: PRNGKeyArray) -> Int[Array, ""]:
 def _log_fresh(here: Any, there: Any) -> Float[Array, ""]:
     del here
     return jnp.log(jnp.array([0.25, 0.25, 0.5]))[there.position]
+
+
+def _log_nothing(here: Any, there: Any) -> Float[Array, ""]:
+    """What BlackJAX itself would take for the density, had it been given none; `from_blackjax` refuses that."""
+    del here, there
+    return jnp.zeros(())
 
 
 class BlackjaxResampling(Scheme):

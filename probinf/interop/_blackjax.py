@@ -110,12 +110,13 @@ def from_blackjax(algorithm: Callable[..., Any], target: Any, **parameters: Any)
 
     Works for `hmc`, `nuts`, `mhmc`, `mala`, `barker`, `rmh`, `irmh`, `additive_step_random_walk`, `slice_sampling`,
     `coordinate_slice`, `elliptical_slice`, `rmhmc` and `adjusted_mclmc`; a proposal that they are given must be what
-    they ask for. Numbers and arrays among the parameters are data: other ones do not compile anew. Functions and
-    integers are part of the program: hand in the same function again.
+    they ask for: without `proposal_logdensity_fn` BlackJAX takes that of `rmh` for symmetric. Numbers and arrays among
+    the parameters are data: other ones do not compile anew. Functions and integers are part of the program: hand in the
+    same function again.
 
     Raises: TypeError for what is no algorithm, or a target that runs on the host; MeaningError for an algorithm that
     keeps no target (such as unadjusted `mclmc` and the stochastic-gradient ones) or whose state holds more than the
-    position determines (such as `ghmc`).
+    position determines (such as `ghmc`), and for `irmh` without the density of its proposal.
     """
     held = Algorithm(algorithm)
     if not callable(algorithm):
@@ -124,6 +125,12 @@ def from_blackjax(algorithm: Callable[..., Any], target: Any, **parameters: Any)
         raise MeaningError(
             f"'{held.name}' is not known to keep the target with a state that the position determines: use one of "
             f"{', '.join(sorted(_KEEP_TARGET))}"
+        )
+    # Only `irmh` takes one, and BlackJAX would count it as symmetric, which it is if it is uniform and not otherwise.
+    if "proposal_distribution" in parameters and parameters.get("proposal_logdensity_fn") is None:
+        raise MeaningError(
+            "irmh keeps its target only with the density of its proposal: give proposal_logdensity_fn(here, there), "
+            "the log-density of proposing there.position"
         )
     factor = as_factor(target)
     if not factor.traceable:

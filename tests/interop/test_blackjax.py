@@ -126,6 +126,20 @@ def test_algorithms_that_keep_no_target_are_refused(algorithm):
         from_blackjax(algorithm, Bent(0.5), step_size=0.1)
 
 
+def test_independent_proposals_without_their_density_are_refused():
+    """BlackJAX takes them for symmetric; the planted case shows the error of that, and is given a density of one."""
+    fresh = lambda key: jax.random.normal(key, (2,))  # noqa: E731
+    with pytest.raises(pi.MeaningError, match="irmh keeps its target only with the density of its proposal"):
+        from_blackjax(blackjax.irmh, Bent(0.5), proposal_distribution=fresh)
+    right = from_blackjax(
+        blackjax.irmh,
+        Bent(0.5),
+        proposal_distribution=fresh,
+        proposal_logdensity_fn=lambda here, there: -0.5 * jnp.sum(there.position**2),
+    )
+    assert right.invariant.name == "bent"
+
+
 def test_what_is_no_algorithm_or_start_is_refused():
     with pytest.raises(ValueError, match="chain 1 starts where 'bent'"):
         warmup(Bent(0.5), KEY, jnp.array([[0.0, 0.0], [0.0, jnp.nan]]))
