@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 # Okabe and Ito's palette, which color-blind readers can tell apart.
 BLUE, ORANGE, GREEN, PINK, GRAY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555"
+_LONGEST = 42
 STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -28,8 +29,9 @@ def title(figure: Any, heading: str, subtitle: str, *, left: float = 0.02, top: 
 
 
 def bare_rows(axes: Axes, names: list[str]) -> None:
-    """One named row per entry, from the top down, without ticks."""
-    axes.set_yticks(range(len(names)), names)
+    """One named row per entry, from the top down, without ticks; a long name is cut."""
+    short = [name if len(name) <= _LONGEST else name[: _LONGEST - 3].rstrip(" ,") + " ..." for name in names]
+    axes.set_yticks(range(len(names)), short)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, colors="black")
     axes.spines["left"].set_visible(False)
