@@ -67,6 +67,9 @@ def _pairs(records: list[KeyUse | KeyFork], row: int) -> Pairs:
     parents: dict[bytes, bytes] = {}
     for record in records:
         active = np.asarray(record.active[row]).reshape(-1)
+        if not active.size:
+            # In a loop of no turns, such as that of a filter on one row.
+            continue
         if isinstance(record, KeyUse):
             keys = np.asarray(record.keys[row]).reshape(active.size, -1)
             slots = np.asarray(record.slots[row]).reshape(active.size, -1)

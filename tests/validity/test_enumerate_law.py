@@ -69,6 +69,22 @@ def test_scan_is_a_markov_chain(reverse):
     assert_same_law(law, expected)
 
 
+def test_a_scan_of_no_turns_draws_nothing():
+    def f(key):
+        start_key, scan_key, end_key = jax.random.split(key, 3)
+
+        def step(x, key):
+            draw_key, _ = jax.random.split(key)
+            return x + choice(draw_key, jnp.zeros(3)), None
+
+        x = choice(start_key, jnp.log(jnp.array([0.25, 0.75])))
+        x, _ = jax.lax.scan(step, x, jax.random.split(scan_key, 0))
+        return 2 * x + choice(end_key, jnp.zeros(2))
+
+    law = enumerate_law(f, jax.random.key(0))
+    assert_allclose(np.bincount(law.outputs, law.probability), [0.125, 0.125, 0.375, 0.375])
+
+
 def test_branches_of_a_cond_share_their_draws():
     def f(key, table):
         first, second = jax.random.split(key)
