@@ -16,12 +16,14 @@ import jax.numpy as jnp
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 # Above this many outcomes a flat prefix sum costs more than a block-wise one.
 _FLAT_LIMIT = 1024
-# Up to this many entries an associative scan is not worth its many small operations.
+# Up to this many entries a running sum by groups is not worth its many small operations.
 _FEW = 32
+# Entries of a group: fewer groups mean fewer passes over memory, longer groups more arithmetic in each.
+_GROUP = 4
 
 
 def check_key(key: PRNGKeyArray) -> None:
@@ -79,21 +81,42 @@ def uniform_cells(key: PRNGKeyArray, breaks: Float[Array, "*batch cells"]) -> Fl
     return uniform_cells_p.bind(key, jax.lax.stop_gradient(jnp.asarray(breaks)))
 
 
-def prefix_sum(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
-    """Running sum over the last axis; the associative scan is several times faster than `jnp.cumsum` on CPU."""
-    return jax.lax.associative_scan(jnp.add, x, axis=-1) if x.shape[-1] > _FEW else jnp.cumsum(x, axis=-1)
+def prefix_sum(x: Shaped[Array, "*batch n"]) -> Shaped[Array, "*batch n"]:
+    """Running sum over the last axis, of floats or integers; several times faster than `jnp.cumsum` on CPU."""
+    return _running_sum(x, monotone=False)
 
 
 def safe_cdf(weights: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
-    """Cumulative weights that never rise at an entry of weight zero, whatever the rounding.
+    """Cumulative weights that never fall, nor rise at an entry of weight zero, whatever the rounding.
 
     A parallel prefix sum in floating point is not monotone, so an entry of weight zero can get a positive increment;
-    here it copies its predecessor. Leading zeros give -inf.
+    here it equals its predecessor to the last bit. Leading zeros give zero.
     """
-    cumulative = jnp.where(weights > 0, prefix_sum(weights), -jnp.inf)
-    if weights.shape[-1] <= _FEW:
-        return jax.lax.cummax(cumulative, axis=weights.ndim - 1)
-    return jax.lax.associative_scan(jnp.maximum, cumulative, axis=-1)
+    return _running_sum(weights, monotone=True)
+
+
+def _running_sum(x: Array, *, monotone: bool) -> Array:
+    """The ends of groups by recursion, then the entries within each group from the end of the group before.
+
+    Monotone by induction: adding what is not negative never lowers a float and adding zero keeps it, an entry is
+    capped by the end of its group, and one after which its group has only zeros is set to that end.
+    """
+    n = x.shape[-1]
+    if n <= _FEW:
+        total = jnp.cumsum(x, axis=-1, dtype=x.dtype)
+        return jax.lax.cummax(jnp.where(x > 0, total, 0), axis=x.ndim - 1) if monotone else total
+    keep = [(0, 0)] * (x.ndim - 1)
+    padded = jnp.pad(x, [*keep, (0, -n % _GROUP)])
+    columns = [padded[..., j::_GROUP] for j in range(_GROUP)]
+    ends = _running_sum(functools.reduce(jnp.add, columns), monotone=monotone)
+    total, totals = jnp.pad(ends[..., :-1], [*keep, (1, 0)]), []
+    for j in range(_GROUP - 1):
+        total = total + columns[j]
+        if monotone:
+            rises_later = functools.reduce(jnp.maximum, columns[j + 1 :]) > 0
+            total = jnp.where(rises_later, jnp.minimum(total, ends), ends)
+        totals.append(total)
+    return jnp.stack([*totals, ends], axis=-1).reshape(padded.shape)[..., :n]
 
 
 def _below(total: Array, fraction: Array) -> Array:
@@ -124,8 +147,8 @@ def _invert_blocks(weights: Array, u: Array) -> Array:
     row = jnp.take_along_axis(grid, outer[..., None, None], axis=-2)[..., 0, :]
     inner_cdf = safe_cdf(row)
     inner_total = inner_cdf[..., -1]
-    # Leading empty blocks have cdf -inf; the block total and the block's own prefix sum may differ in the last bit.
-    residual = jnp.maximum(target - jnp.maximum(before, 0.0), 0.0)
+    # The block total and the block's own prefix sum may differ in the last bit.
+    residual = jnp.maximum(target - before, 0.0)
     residual = jnp.minimum(residual, jnp.nextafter(inner_total, jnp.zeros_like(inner_total)))
     inner = jnp.sum((inner_cdf <= residual[..., None]).astype(jnp.int32), axis=-1)
     return jnp.where(total > 0, outer * block + inner, 0)

@@ -6,11 +6,10 @@ Everything is a prefix sum or a scatter: O(N), no sorting, no binary search.
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from probinf._choice import safe_cdf
+from probinf._choice import prefix_sum, safe_cdf
 
 
 def interval_ends(weights: Float[Array, " N"]) -> Float[Array, " N"]:
@@ -22,14 +21,9 @@ def interval_ends(weights: Float[Array, " N"]) -> Float[Array, " N"]:
     n = weights.shape[0]
     cdf = safe_cdf(weights)
     total = cdf[-1]
-    ends = jnp.maximum(cdf, 0.0) / jnp.where(total > 0, total, 1.0) * n
+    ends = cdf / jnp.where(total > 0, total, 1.0) * n
     # On accelerators a number divided by itself need not be one.
     return jnp.where(cdf >= total, n, ends)
-
-
-def running_count(x: Int[Array, " N"]) -> Int[Array, " N"]:
-    """Running sum of integers; the associative scan is several times faster than `jnp.cumsum` on CPU."""
-    return jax.lax.associative_scan(jnp.add, x)
 
 
 def expand(ends: Int[Array, " N"]) -> Int[Array, " N"]:
@@ -39,7 +33,7 @@ def expand(ends: Int[Array, " N"]) -> Int[Array, " N"]:
     """
     n = ends.shape[0]
     marks = jnp.zeros(n + 1, jnp.int32).at[ends].add(1, indices_are_sorted=True)
-    return running_count(marks[:n])
+    return prefix_sum(marks[:n])
 
 
 def rotate_to_front(ancestors: Int[Array, " N"], slot: Int[Array, ""]) -> Int[Array, " N"]:

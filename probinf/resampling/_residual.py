@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from probinf._choice import choice, flip
-from probinf.resampling._grid import expand, running_count, swap_to_front
+from probinf._choice import choice, flip, prefix_sum
+from probinf.resampling._grid import expand, swap_to_front
 from probinf.resampling._scheme import Scheme
 from probinf.resampling._weights import relative_weights, unless_dead
 
@@ -60,6 +60,6 @@ def _split(expected: Float[Array, " N"]) -> tuple[Int[Array, " N"], Float[Array,
 
 def _fill(key: PRNGKeyArray, copies: Int[Array, " N"], rest: Float[Array, " N"]) -> Int[Array, " N"]:
     n = copies.shape[0]
-    after = jnp.minimum(running_count(copies), n)
+    after = jnp.minimum(prefix_sum(copies), n)
     draws = choice(key, jnp.log(rest), (n,))
     return jnp.where(jnp.arange(n) < after[-1], expand(after), draws)

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from probinf.resampling._grid import expand, running_count
+from probinf._choice import prefix_sum
+from probinf.resampling._grid import expand
 from probinf.resampling._scheme import Scheme
 from probinf.resampling._shuffle import shuffled_lanes
 
@@ -42,6 +43,6 @@ def _settle(ancestors: Int[Array, " N"]) -> Int[Array, " N"]:
     n = ancestors.shape[0]
     counts = jnp.zeros(n, jnp.int32).at[ancestors].add(1)
     # The k-th dead slot takes the k-th spare offspring.
-    spare = expand(running_count(jnp.maximum(counts - 1, 0)))
-    rank = running_count((counts == 0).astype(jnp.int32)) - 1
+    spare = expand(prefix_sum(jnp.maximum(counts - 1, 0)))
+    rank = prefix_sum((counts == 0).astype(jnp.int32)) - 1
     return jnp.where(counts > 0, jnp.arange(n, dtype=jnp.int32), spare[rank])

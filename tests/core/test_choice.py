@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import chi2, kstest
 
 from probinf import choice, flip, uniform_cells
-from probinf._choice import _invert_blocks, _invert_flat, _invert_many, check_key
+from probinf._choice import _invert_blocks, _invert_flat, _invert_many, check_key, prefix_sum, safe_cdf
 
 FALSE_ALARM = 1e-6
 
@@ -70,6 +70,29 @@ def test_weight_zero_is_out_of_reach_of_every_uniform(invert, seed):
     index = np.asarray(one(jnp.asarray(weights), jnp.asarray(u)))
     assert np.all((index >= 0) & (index < len(weights)))
     assert np.all(weights[index] > 0)
+
+
+# Around the sizes at which a level of groups is added or a group is not full.
+@pytest.mark.parametrize("n", [1, 32, 33, 130, 4099])
+@pytest.mark.parametrize("alive", [0.2, 0.9])
+def test_cumulative_weights_rise_at_weights_only_and_are_accurate(n, alive):
+    rng = np.random.default_rng(n)
+    weights = (rng.gamma(0.3, size=(20, n)) * (rng.random((20, n)) < alive)).astype(np.float32)
+    weights[0], weights[1, : n // 2], weights[2, n // 3 :] = 0.0, 0.0, 0.0
+    cumulative = np.asarray(jax.jit(safe_cdf)(weights))
+    steps = np.diff(cumulative, prepend=np.float32(0), axis=1)
+    assert steps.min() >= 0 and not np.any(steps[weights == 0])
+    exact = np.cumsum(weights, axis=1, dtype=np.float64)
+    # The rounding of a tree: some units in the last place, not one for each entry.
+    np.testing.assert_allclose(cumulative, exact, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 32, 33, 130, 4099])
+def test_running_count_is_exact(n):
+    counts = np.random.default_rng(n).poisson(1.0, n).astype(np.int32)
+    running = jax.jit(prefix_sum)(counts)
+    assert running.dtype == jnp.int32
+    np.testing.assert_array_equal(running, np.cumsum(counts))
 
 
 @pytest.mark.parametrize(("shape", "draws"), [((4,), ()), ((2, 1500), ()), ((4,), (3,))])
