@@ -130,7 +130,8 @@ def plot_validity_errors(dataset: xarray.Dataset) -> Figure:
             "What each sampler does on every outcome of its own randomness, against what it means",
             "Dots: largest difference of the two measures, float64, relative to the target's mass. Line: tolerance "
             f"{dataset.attrs['tolerance']:g}. Rings: no exact error;\n"
-            f"on the left continuous randomness, passed by a test on {dataset.attrs['replicates']:,} runs; on the right what else caught the bug.",
+            f"on the left continuous randomness, passed by a test on {dataset.attrs['replicates']:,} runs; "
+            "on the right what else caught the bug.",
         )
     return figure
 
