@@ -40,7 +40,7 @@ class ParticleGibbs(Kernel):
 
     Law: keeps `model.joint(rows)` as a measure on trajectories.
 
-    Raises: ValueError for n < 2, and for ancestor sampling with another scheme than `Multinomial`, whose slots are the
+    Raises: ValueError for n < 2, for no rows, and for ancestor sampling with another scheme than `Multinomial`, whose slots are the
     only ones that are independent of the retained one.
     """
 
@@ -54,6 +54,8 @@ class ParticleGibbs(Kernel):
         """Rejects what keeps no law, or stands still."""
         if self.n < 2:
             raise ValueError(f"particle_gibbs needs n >= 2 particles, got {self.n}")
+        if not self.rows.t.shape[0]:
+            raise ValueError("particle_gibbs needs rows, got none")
         if self.ancestor_sampling and not isinstance(self.scheme, Multinomial):
             raise ValueError(
                 f"ancestor sampling needs independent slots, but the scheme is {type(self.scheme).__name__}: use "

@@ -161,6 +161,8 @@ def test_misuse_is_refused():
     m, rows = model(), model().rows(Y)
     with pytest.raises(ValueError, match="n >= 2"):
         particle_gibbs(m, rows, 1)
+    with pytest.raises(ValueError, match="needs rows, got none"):
+        particle_gibbs(m, m.rows(jnp.zeros((0, 1))), 4)
     with pytest.raises(ValueError, match="independent slots"):
         particle_gibbs(m, rows, 4, scheme=Systematic(), ancestor_sampling=True)
     with pytest.raises(ValueError, match="draws >= 1"):
