@@ -40,8 +40,8 @@ class ParticleGibbs(Kernel):
 
     Law: keeps `model.joint(rows)` as a measure on trajectories.
 
-    Raises: ValueError for n < 2, for no rows, and for ancestor sampling with another scheme than `Multinomial`, whose slots are the
-    only ones that are independent of the retained one.
+    Raises: ValueError for n < 2, for no rows, and for ancestor sampling with another scheme than `Multinomial`, whose
+    slots are the only ones that are independent of the retained one.
     """
 
     model: StateSpaceModel
