@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from probinf._measure import Distribution, Factor, Guarantee, Measure, as_distribution
+from probinf._measure import Distribution, Factor, Guarantee, Measure, as_distribution, as_factor
 from probinf._primitives import Draw, Move, Resample, Reweight, Scan
 from probinf._sampler import Kernel, Sampler
 from probinf.samplers._tempered_smc import check_moves
@@ -44,7 +44,7 @@ class RowsSoFar(Factor):
 
     def log_density(self, x: Any) -> Float[Array, ""]:
         """Sum over the rows seen, in nats."""
-        log_g = jax.vmap(lambda row: self.potential(row).log_density(x))(self.rows)
+        log_g = jax.vmap(lambda row: as_factor(self.potential(row)).log_density(x))(self.rows)
         return jnp.sum(jnp.where(jnp.arange(log_g.shape[0]) < self.seen, log_g, 0.0))
 
 

@@ -48,8 +48,8 @@ def test_every_filter_finds_the_kalman_evidence_and_the_better_informed_do_so_wi
     for name, sampler in filters(model()).items():
         run = lambda key, sampler=sampler: sampler(key, pi.spawn(64))[0].log_z  # noqa: E731
         ratio = np.exp(np.asarray(jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), 512))) - float(exact))
-        # Z-hat is unbiased; five standard errors are a false alarm in 6e-7.
-        assert abs(ratio.mean() - 1.0) < 5 * ratio.std() / np.sqrt(512), name
+        # Z-hat is unbiased; six standard errors are a false alarm in 1e-6, with room for the skewness of 512 runs.
+        assert abs(ratio.mean() - 1.0) < 6 * ratio.std() / np.sqrt(512), name
         spread[name] = ratio.std()
     assert spread["adapted"] < spread["guided"] < spread["bootstrap"]
     assert spread["auxiliary"] < spread["bootstrap"]
@@ -76,17 +76,27 @@ def smoothed_mean(m, rows):
 def test_backward_simulation_and_particle_gibbs_find_the_smoothed_mean():
     m, rows = model(), model().rows(Y)
     exact = smoothed_mean(m, rows)
-    result = pi.sample(backward_simulation(m, rows), jax.random.key(1), n=512)
-    (paths,) = result.particles.values.states
-    assert paths.shape == (512, T) and result.status is pi.Status.OK
-    # Posterior deviations are below 0.45: four times that over the root of what a quarter of the paths is worth.
-    assert np.max(np.abs(paths.mean(axis=0) - exact)) < 4 * 0.45 / np.sqrt(128)
+    smoother = backward_simulation(m, rows)
+    assert pi.sample(smoother, jax.random.key(1), n=64).status is pi.Status.OK
+    smooth = lambda key: smoother(key, pi.spawn(256))[0].values.states[0].mean(axis=0)  # noqa: E731
+    means = np.asarray(jax.jit(jax.vmap(smooth))(jax.random.split(jax.random.key(1), 64)))
+    # Averages of one run are biased by order 1/256, far below the slack.
+    assert_near(means, exact, slack=0.01)
     kernel = particle_gibbs(m, rows, 8, ancestor_sampling=True)
     run = lambda x, key: (kernel(key, x)[0],) * 2  # noqa: E731
     start = Trajectory((jnp.zeros(T),))
-    chains = jax.vmap(lambda key: jax.lax.scan(run, start, jax.random.split(key, 120))[1])
-    (draws,) = jax.jit(chains)(jax.random.split(jax.random.key(2), 16)).states
-    assert np.max(np.abs(draws[:, 20:].mean(axis=(0, 1)) - exact)) < 4 * 0.45 / np.sqrt(400)
+    chains = jax.vmap(lambda key: jax.lax.scan(run, start, jax.random.split(key, 60))[1])
+    (draws,) = jax.jit(chains)(jax.random.split(jax.random.key(2), 64)).states
+    # Twenty sweeps with ancestor sampling forget where the chain started.
+    assert_near(np.asarray(draws)[:, 20:].mean(axis=1), exact, slack=0.01)
+
+
+def assert_near(means, exact, slack):
+    """64 independent means of T numbers: six standard errors are a false alarm in 1e-7 a number, by Student's t."""
+    error = means.std(axis=0, ddof=1) / np.sqrt(len(means))
+    assert np.all(np.abs(means.mean(axis=0) - exact) < 6 * error + slack)
+    # And the test can see something: a tenth of a posterior deviation.
+    assert np.all(6 * error + slack < 0.1)
 
 
 class Persistence(eqx.Module):
@@ -138,8 +148,8 @@ def test_smc_squared_weighs_parameters_by_the_kalman_evidence():
     exact = np.exp(log_evidence).mean()
     run = lambda key: sampler(key, pi.spawn(32))[0].log_z  # noqa: E731
     ratio = np.exp(np.asarray(jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), 96)))) / exact
-    # Five standard errors; the grid's own error is below 1e-3.
-    assert abs(ratio.mean() - 1.0) < 5 * ratio.std() / np.sqrt(96) + 1e-3
+    # Six standard errors, 2e-8 by Student's t, leave room for the skewness of Z-hat; the grid's own error is below 1e-3.
+    assert abs(ratio.mean() - 1.0) < 6 * ratio.std() / np.sqrt(96) + 1e-3
 
 
 def test_nothing_kept_of_a_filter_grows_with_lanes_times_steps():
