@@ -112,8 +112,8 @@ def from_blackjax(algorithm: Callable[..., Any], target: Any, **parameters: Any)
     `coordinate_slice`, `elliptical_slice`, `rmhmc` and `adjusted_mclmc`; a proposal that they are given must be what
     they ask for: without `proposal_logdensity_fn` BlackJAX takes that of `rmh` for symmetric, and the step of
     `additive_step_random_walk` always. `rmhmc` solves implicit equations, and keeps the target as far as they converge.
-    Numbers and arrays among the parameters are data: other ones do not compile anew. Functions and integers are part of the program: hand in the
-    same function again.
+    Numbers and arrays among the parameters are data: other ones do not compile anew. Functions and integers are part of
+    the program: hand in the same function again.
 
     Raises: TypeError for what is no algorithm, or a target that runs on the host; MeaningError for an algorithm that
     keeps no target (such as unadjusted `mclmc` and the stochastic-gradient ones) or whose state holds more than the
