@@ -1,16 +1,20 @@
-"""What each kind of check needs to see a planted bug: nothing, every world once, or how many independent runs."""
+"""What each kind of check needs to see a planted bug: nothing, every world once, or how many independent runs.
+
+The criteria of the claims were written before any run. In the first one the e-processes of six right samplers alarmed
+at once: picking tests by an array of indices, which the bets no longer do, gave one test the values of another when
+compiled for 16,384 runs. The second run, which the figure shows, has the same criteria.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 from matplotlib.figure import Figure
 from scipy.stats import beta
 
@@ -124,21 +128,7 @@ def _sampler_bet(case: SamplerCase, samples: int) -> Callable[[PRNGKeyArray], Ar
     """
     tests, expected = _atom_tests(check_proper_weighting(case.sampler, case.n, target=case.target).target)
     upper = 2.0 * np.maximum(largest_estimates(case.sampler, case.n, tests), expected)
-    possible = np.flatnonzero(expected > 0)
-    heavy = _Chosen(tests, jnp.asarray(possible))
-    return lambda key: log_wealth_of_sampler(
-        case.sampler, case.n, heavy, expected[possible], key, upper=upper[possible], samples=samples
-    )
-
-
-class _Chosen(eqx.Module):
-    """Some of the numbers that tests give."""
-
-    tests: Any
-    chosen: Int[Array, " C"]
-
-    def __call__(self, x: Any) -> Float[Array, " C"]:
-        return self.tests(x)[self.chosen]
+    return lambda key: log_wealth_of_sampler(case.sampler, case.n, tests, expected, key, upper=upper, samples=samples)
 
 
 def _as_dataset(
