@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from probinf import Distribution, Factor, Resample, spawn
+from probinf import Distribution, Factor, MeaningError, Resample, spawn
 from probinf._run import _compiled as compiled_on_one
 from probinf.resampling import Multinomial
 from probinf.samplers import bootstrap_filter
@@ -39,7 +39,7 @@ class Step(Distribution):
         return 0.9 * before + jax.random.normal(key, (self.width,))
 
     def log_density(self, x):
-        raise NotImplementedError("only drawn from")
+        raise MeaningError("a step is only drawn from here")
 
 
 class Seen(Factor):

@@ -5,8 +5,8 @@ unbiased for the evidence of the prior, and Z-hat times the weighted average of 
 Guaranteed by the laws of the parts: the estimate of an inner filter grows by one row at a time, and in between each
 lane moves by particle marginal Metropolis-Hastings on the data so far, estimate and inner cloud included.
 
-When to move is settled beforehand, by `every`. To move only where the outer cloud has just been resampled, as the paper
-does, makes the move depend on the cloud and Z-hat f-hat biased for finite clouds; resampling on demand alone does not.
+When to move is settled beforehand, by `every`. To move only where the outer cloud has just been resampled makes the
+move depend on the cloud and Z-hat f-hat biased for finite clouds; resampling on demand alone does not.
 
 Source: Chopin, Jacob and Papaspiliopoulos, Journal of the Royal Statistical Society B 75 (2013), arXiv 1101.1528.
 """

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from probinf import Density, Draw, Kernel, Move, Resample, Reweight
+from probinf import Density, Draw, Kernel, MeaningError, Move, Resample, Reweight
 from probinf.cases._kernels import gumbels, moved
 from probinf.distributions import Categorical
 from probinf.interop import from_blackjax
@@ -134,9 +134,9 @@ class BlackjaxResampling(Scheme):
     def conditional(self, key: PRNGKeyArray, log_weights: Float[Array, " N"]) -> Int[Array, " N"]:
         """BlackJAX has none.
 
-        Raises: NotImplementedError always.
+        Raises: MeaningError always.
         """
-        raise NotImplementedError("BlackJAX resamples unconditionally only")
+        raise MeaningError("BlackJAX resamples unconditionally only: use a scheme of probinf.resampling")
 
 
 def resampled(name: str, scheme: str) -> SamplerCase:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray
 from jaxtyping import Array, Key, PRNGKeyArray
@@ -30,14 +29,10 @@ from probinf.validity import (
     Row,
     SamplerCase,
     TooManyWorlds,
+    bet_on,
     check_case,
-    check_proper_weighting,
-    largest_estimates,
-    log_wealth_of_kernel,
-    log_wealth_of_sampler,
     samples_to_alarm,
 )
-from probinf.validity._report import _atom_tests
 
 Progress = Callable[[int, int, str], None]
 Case = SamplerCase | KernelCase
@@ -107,28 +102,12 @@ def _alarms(case: Case, keys: Key[Array, " seeds"], samples: int) -> np.ndarray:
     if not _has_finite_law(case):
         return np.full(len(keys), np.nan)
     try:
-        wealth = _kernel_bet(case, samples) if isinstance(case, KernelCase) else _sampler_bet(case, samples)
+        wealth = bet_on(case, samples=samples)
     except (KeyReuseError, MeaningError, NotEnumerable, TooManyWorlds):
         return np.full(len(keys), np.nan)
     # One program a case; the seeds go through it one by one, which bounds the memory.
-    return np.asarray(
-        jax.jit(lambda keys: jax.lax.map(lambda k: samples_to_alarm(wealth(k), ALPHA), keys))(keys), float
-    )
-
-
-def _kernel_bet(case: KernelCase, samples: int) -> Callable[[PRNGKeyArray], Array]:
-    states, log_target = jax.tree.map(jnp.asarray, case.states), jnp.asarray(case.log_target, float)
-    return lambda key: log_wealth_of_kernel(case.kernel, states, log_target, key, samples=samples)
-
-
-def _sampler_bet(case: SamplerCase, samples: int) -> Callable[[PRNGKeyArray], Array]:
-    """The e-process of the evidence and of the heaviest atoms.
-
-    Its bounds are twice what enumeration gives: a bound at the claimed mean itself would be a proof, not a sample.
-    """
-    tests, expected = _atom_tests(check_proper_weighting(case.sampler, case.n, target=case.target).target)
-    upper = 2.0 * np.maximum(largest_estimates(case.sampler, case.n, tests), expected)
-    return lambda key: log_wealth_of_sampler(case.sampler, case.n, tests, expected, key, upper=upper, samples=samples)
+    run = jax.jit(lambda keys: jax.lax.map(lambda key: samples_to_alarm(wealth(key), ALPHA), keys))
+    return np.asarray(run(keys), float)
 
 
 def _as_dataset(

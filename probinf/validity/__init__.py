@@ -1,5 +1,6 @@
 """Checks that a sampler means what it says: exact where all randomness is discrete, statistical elsewhere."""
 
+from probinf.validity._alarm import bet_on as bet_on
 from probinf.validity._alarm import largest_estimates as largest_estimates
 from probinf.validity._alarm import log_wealth_of_kernel as log_wealth_of_kernel
 from probinf.validity._alarm import log_wealth_of_sampler as log_wealth_of_sampler

@@ -102,23 +102,36 @@ def samples_until_alarm(
 ) -> int:
     """How many independent runs of a case's compiled sampler or kernel its e-process needs to alarm; -1 if more.
 
-    Law: for a case that is right, P(the result is not -1) <= alpha. Kernels make one transition from their target each,
-    samplers are tested on their evidence and heaviest atoms, with bounds from their own enumeration.
+    Law: for a case that is right, P(the result is not -1) <= alpha: see `bet_on`.
 
     Raises: ValueError for a case that is read on a grid or by moments; NotEnumerable, TooManyWorlds, KeyReuseError.
     """
     check_key(key)
+    return int(samples_to_alarm(bet_on(case, samples=samples)(key), alpha))
+
+
+def bet_on(
+    case: SamplerCase | KernelCase, *, samples: int = 4096
+) -> Callable[[PRNGKeyArray], Float[Array, " samples"]]:
+    """The e-process of a case, as a function of the key that may be compiled once for many keys.
+
+    Law: for a case that is right, P(wealth ever >= 1/alpha) <= alpha. Kernels make one transition from their target
+    each; samplers are tested on their evidence and heaviest atoms. The bounds of the estimates are twice what
+    enumeration of the case gives: a bound at the claimed mean itself would be a proof, not a sample.
+
+    Raises: ValueError for a case that is read on a grid or by moments; NotEnumerable, TooManyWorlds, KeyReuseError.
+    """
     if case.grid or (isinstance(case, SamplerCase) and case.expectations is not None):
         raise ValueError(
             f"'{case.name}' has no finite law to bet on: call log_wealth_of_sampler with bounds of your own"
         )
     if isinstance(case, KernelCase):
-        wealth = log_wealth_of_kernel(case.kernel, case.states, case.log_target, key, samples=samples)
-    else:
-        tests, expected = _atom_tests(check_proper_weighting(case.sampler, case.n, target=case.target).target)
-        upper = np.maximum(largest_estimates(case.sampler, case.n, tests), expected)
-        wealth = log_wealth_of_sampler(case.sampler, case.n, tests, expected, key, upper=upper, samples=samples)
-    return int(samples_to_alarm(wealth, alpha))
+        kernel, states, log_target = case.kernel, case.states, case.log_target
+        return lambda key: log_wealth_of_kernel(kernel, states, log_target, key, samples=samples)
+    sampler, n = case.sampler, case.n
+    tests, expected = _atom_tests(check_proper_weighting(sampler, n, target=case.target).target)
+    upper = 2.0 * np.maximum(largest_estimates(sampler, n, tests), expected)
+    return lambda key: log_wealth_of_sampler(sampler, n, tests, expected, key, upper=upper, samples=samples)
 
 
 def _estimate(key: PRNGKeyArray, *, sampler: Sampler, n: int, tests: Callable) -> Float[Array, " K"]:
