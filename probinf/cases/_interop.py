@@ -22,7 +22,8 @@ from probinf.resampling import Scheme
 from probinf.validity import FiniteMeasure, KernelCase, SamplerCase
 
 # All acceptance ratios are multiples of 1/8, and so are the thresholds of the proposals.
-_WEIGHTS = np.array([4.0, 2.0, 1.0])
+# No array: JAX keeps one that a trace reads in the precision of the first trace, whatever the next one asks for.
+_WEIGHTS = (4.0, 2.0, 1.0)
 _HAVE_BLACKJAX = importlib.util.find_spec("blackjax") is not None
 
 

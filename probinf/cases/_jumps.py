@@ -91,9 +91,10 @@ _POINTS = np.array([(0, a, 0) for a in range(3)] + [(1, a, b) for a in range(3) 
 _DIGIT_LOGS = np.sin(np.arange(18.0) ** 2).reshape(2, 3, 3)
 
 
+# Copies, because JAX keeps an array that a trace reads in the precision of the first trace, whatever the next one asks.
 def _log_ring(x: Int[Array, ""]) -> Float[Array, ""]:
-    return jnp.asarray(RING)[x]
+    return jnp.asarray(RING.copy())[x]
 
 
 def _log_digits(x: ModelPoint) -> Float[Array, ""]:
-    return jnp.asarray(_DIGIT_LOGS)[x.model, x.parameters[0], x.parameters[1]]
+    return jnp.asarray(_DIGIT_LOGS.copy())[x.model, x.parameters[0], x.parameters[1]]
