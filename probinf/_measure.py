@@ -103,6 +103,14 @@ class Distribution(Factor):
         """The value this draw had on the way to `final`; conditional SMC retraces its reference with it."""
         return final
 
+    def retrace_lanes(self, key: PRNGKeyArray, values: Any, n: int, reference: Any) -> Any:
+        """Draws for n lanes, of which lane 0 takes the way that led to the final value `reference`.
+
+        Override where a value cannot be put in place as it was (a network's state), but its draws can be repeated.
+        """
+        held = self.prefix(reference)
+        return jax.tree.map(lambda lanes, value: lanes.at[0].set(value), self.sample_lanes(key, values, n), held)
+
 
 class Measure(Factor):
     """A product of named factors with exponents, `p(x) * p(y|x)**0.3`, and the strength of the claim to it.

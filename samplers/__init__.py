@@ -26,6 +26,8 @@ from probinf.samplers._parallel_tempering import parallel_tempering as parallel_
 from probinf.samplers._particle_filtering import particle_filtering as particle_filtering
 from probinf.samplers._particle_gibbs import ParticleGibbs as ParticleGibbs
 from probinf.samplers._particle_gibbs import particle_gibbs as particle_gibbs
+from probinf.samplers._reasoning_filter import Writer as Writer
+from probinf.samplers._reasoning_filter import reasoning_filter as reasoning_filter
 from probinf.samplers._rejection import rejection as rejection
 from probinf.samplers._resample_move import Observe as Observe
 from probinf.samplers._resample_move import RowsSoFar as RowsSoFar
@@ -41,3 +43,11 @@ from probinf.samplers._waste_free_smc import Thin as Thin
 from probinf.samplers._waste_free_smc import Trail as Trail
 from probinf.samplers._waste_free_smc import WasteFreeStage as WasteFreeStage
 from probinf.samplers._waste_free_smc import waste_free_smc as waste_free_smc
+from probinf.samplers._weight_rules import Last as Last
+from probinf.samplers._weight_rules import Min as Min
+from probinf.samplers._weight_rules import Odds as Odds
+from probinf.samplers._weight_rules import Product as Product
+from probinf.samplers._weight_rules import SoftmaxReward as SoftmaxReward
+from probinf.samplers._weight_rules import StepRule as StepRule
+from probinf.samplers._weight_rules import ValueRatio as ValueRatio
+from probinf.samplers._weight_rules import WeightRule as WeightRule

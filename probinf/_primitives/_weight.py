@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -56,11 +55,10 @@ class Draw(Sampler):
         return cloud.replace(values=values), DrawInfo(status_if(False, Status.OK))
 
     def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, DrawInfo]:
-        """One draw per lane, then lane 0 becomes the reference as it was at this draw."""
-        cloud, info = self(key, cloud)
-        held = self.distribution.prefix(reference)
-        values = jax.tree.map(lambda lanes, value: lanes.at[0].set(value), cloud.values, held)
-        return cloud.replace(values=values), info
+        """One draw per lane, where lane 0 becomes the reference as it was at this draw."""
+        check_key(key)
+        values = self.distribution.retrace_lanes(key, cloud.values, cloud.n, reference)
+        return cloud.replace(values=values), DrawInfo(status_if(False, Status.OK))
 
     def meaning(self, m: Measure) -> Measure:
         """The product m * distribution."""

@@ -11,6 +11,9 @@ from probinf.lm._llama_config import LlamaConfig
 from probinf.lm._load import LoadedModel, load_model
 from probinf.lm._prompt import Prompt
 from probinf.lm._protocol import Generation, LanguageModel
+from probinf.lm._reasoning import Reasoning
+from probinf.lm._reward import Reward, RewardFunction, log_odds_of
+from probinf.lm._solutions import History, Ledger, Solutions, history_of, writing
 from probinf.lm._stop import StopTable, stop_table
 from probinf.lm._tokenizer import Tokenizer
 from probinf.lm._toy import TableLM, enumerate_sequences, random_table_lm
@@ -18,13 +21,19 @@ from probinf.lm._toy import TableLM, enumerate_sequences, random_table_lm
 __all__ = [
     "Continue",
     "Generation",
+    "History",
     "LanguageModel",
+    "Ledger",
     "Llama",
     "LlamaConfig",
     "LoadedModel",
     "ModelDownloadError",
     "ModelFileError",
     "Prompt",
+    "Reasoning",
+    "Reward",
+    "RewardFunction",
+    "Solutions",
     "StopTable",
     "TableLM",
     "Tokenizer",
@@ -32,10 +41,13 @@ __all__ = [
     "decode_block",
     "enumerate_sequences",
     "get_model",
+    "history_of",
     "load_model",
+    "log_odds_of",
     "model_path",
     "random_table_lm",
     "resample_block",
     "start_generation",
     "stop_table",
+    "writing",
 ]

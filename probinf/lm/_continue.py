@@ -1,13 +1,15 @@
 """Drawing the next few tokens of every lane."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.core
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from probinf._choice import choice
 from probinf._measure import Distribution, MeaningError
@@ -67,6 +69,30 @@ class Continue(Distribution):
 
     def sample_lanes(self, key: PRNGKeyArray, values: Generation, n: int) -> Generation:
         """Draw the tokens of all n lanes, one network evaluation per token."""
+        return self._run(values, n, jax.random.split(key, self.tokens_per_step), choice)
+
+    def force_lanes(
+        self, key: PRNGKeyArray, values: Generation, n: int, tokens: Int[Array, "k"], forced: Bool[Array, " n"]
+    ) -> Generation:
+        """Draw as `sample_lanes` does, but let the `forced` lanes write the given `tokens_per_step` tokens.
+
+        A lane that pauses or finishes on the way leaves the rest of them. `log_prob` counts forced tokens like others.
+        """
+
+        def pick(row: tuple, logits: Float[Array, "n vocabulary"]) -> Int[Array, " n"]:
+            key, token = row
+            # A forced token is a certain draw: nothing else differs from a free lane.
+            certain = jnp.where(jnp.arange(logits.shape[1]) == token, 0.0, -jnp.inf)[None, :]
+            return choice(key, jnp.where(forced[:, None], certain, logits))
+
+        return self._run(values, n, (jax.random.split(key, self.tokens_per_step), tokens), pick)
+
+    def replay_lanes(self, values: Generation, n: int, tokens: Int[Array, "k"]) -> Generation:
+        """Let all lanes write the given tokens; nothing is drawn."""
+        return self._run(values, n, tokens, lambda token, logits: jnp.broadcast_to(token, (n,)))
+
+    def _run(self, values: Generation, n: int, rows: Any, pick: Callable[[Any, Array], Array]) -> Generation:
+        """One token per row of `rows`, chosen by `pick(row, logits)`, in every lane that has not paused or ended."""
         lanes = jnp.arange(n)
         resumed_at = jnp.where(values.stopped, values.length, values.resumed_at)
         reading = (
@@ -78,11 +104,11 @@ class Continue(Distribution):
             (jnp.zeros(n, bool), resumed_at, jnp.zeros_like(values.log_prob)),
         )
 
-        def step(carry: tuple[Generation, Int[Array, " n"]], key: PRNGKeyArray) -> tuple:
+        def step(carry: tuple[Generation, Int[Array, " n"]], row: Any) -> tuple:
             now, reading = carry
             active = ~(now.finished | now.stopped)
             logits = self.lm.logits(now.state) / self.temperature.astype(now.log_prob.dtype)
-            token = choice(key, logits)
+            token = pick(row, logits)
             log_p = logits[lanes, token] - jax.nn.logsumexp(logits, axis=-1)
             log_p = jnp.where(active, log_p, 0.0)
             slot = jnp.minimum(now.length, now.tokens.shape[1] - 1)
@@ -104,7 +130,7 @@ class Continue(Distribution):
             )
             return (after, reading), None
 
-        (after, _), _ = lax.scan(step, (start, reading), jax.random.split(key, self.tokens_per_step))
+        (after, _), _ = lax.scan(step, (start, reading), rows)
         return after
 
     def prefix(self, final: Generation) -> Generation:
