@@ -16,11 +16,12 @@ GLUE = {"Sampler", "Chain", "Scan"}
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_shipped_sampler_means_what_it_says(case):
-    # Exact to 1e-10 where it can be enumerated; the statistical check has a false-alarm rate of 1e-6 per case.
-    row = check_case(case, jax.random.key(0), replicates=8192)
+    # Exact to 1e-10 where it can be enumerated. Where it cannot, the statistical check has a false-alarm rate of 1e-6
+    # per case; `probinf check` runs it beside the exact one too, which here would only cost time.
+    sampled = isinstance(case, SamplerCase) and case.expectations is not None
+    row = check_case(case, jax.random.key(0), replicates=8192 if sampled else 0)
     assert row.verdict == "pass", row
-    if not (isinstance(case, SamplerCase) and case.expectations):
-        assert row.exact_error is not None and row.exact_error <= 1e-10
+    assert sampled or (row.exact_error is not None and row.exact_error <= 1e-10)
 
 
 def test_every_export_has_a_case():
