@@ -11,8 +11,10 @@ from probinf.lm._llama_config import LlamaConfig
 from probinf.lm._load import LoadedModel, load_model
 from probinf.lm._prompt import Prompt
 from probinf.lm._protocol import Generation, LanguageModel
+from probinf.lm._read_along import ReadAlong, ReadAlongState, StateReward
 from probinf.lm._reasoning import Reasoning
 from probinf.lm._reward import Reward, RewardFunction, log_odds_of
+from probinf.lm._small_transformer import SmallLayer, SmallTransformer
 from probinf.lm._solutions import History, Ledger, Solutions, history_of, writing
 from probinf.lm._stop import StopTable, stop_table
 from probinf.lm._tokenizer import Tokenizer
@@ -30,10 +32,15 @@ __all__ = [
     "ModelDownloadError",
     "ModelFileError",
     "Prompt",
+    "ReadAlong",
+    "ReadAlongState",
     "Reasoning",
     "Reward",
     "RewardFunction",
+    "SmallLayer",
+    "SmallTransformer",
     "Solutions",
+    "StateReward",
     "StopTable",
     "TableLM",
     "Tokenizer",
