@@ -17,7 +17,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		|| { echo 'probinf needs Python 3.11 or newer; name one with `make PYTHON=/path/to/python3`.' >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo 'Installing into $(VENV) (the first time takes a few minutes) ...'
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[lm,plots,mcmc,data,docs,dev]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[lm,servers,plots,mcmc,data,docs,dev]'
 	@touch $@
 
 figures: install

@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     check = _add(commands, "check", "check the laws of all samplers, exactly where they can be enumerated", _check)
     check.add_argument("--planted", action="store_true", help="also show that planted bugs are caught")
     check.add_argument("--json", metavar="FILE", type=Path, help="write the table to a file, too")
+    _add_serve(commands)
     return parser
 
 
@@ -91,6 +92,24 @@ def _add_figures(commands: argparse._SubParsersAction) -> None:
     figures.add_argument("names", nargs="*", metavar="NAME", help="which figures (all)")
     figures.add_argument("--budget", choices=("smoke", "paper"), default="smoke", help="minutes, or hours (smoke)")
     figures.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="where to (figures)")
+
+
+def _add_serve(commands: argparse._SubParsersAction) -> None:
+    serve = _add(commands, "serve", "serve a language model to OpenAI-compatible clients, on this machine", _serve)
+    serve.add_argument(
+        "--model", default="smollm2", metavar="PATH|NAME", help="a GGUF file, a model folder or a known name"
+    )
+    serve.add_argument(
+        "--reward", metavar="MODULE:FUNCTION", help="serve a reward, too: a function of prompt and response, in Python"
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="where to listen (127.0.0.1: this machine only)")
+    serve.add_argument("--port", type=_port, default=0, help="which port (0: any that is free)")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) >= 2**16:
+        raise argparse.ArgumentTypeError(f"a port is a whole number from 0 to {2**16 - 1}, got {text!r}")
+    return int(text)
 
 
 def _add(
@@ -129,6 +148,12 @@ def _check(options: argparse.Namespace) -> int:
     from probinf.cli._check import run
 
     return run(planted=options.planted, json_path=options.json)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from probinf.cli._serve import run
+
+    return run(options)
 
 
 def _keep_compiled_programs() -> None:
