@@ -183,6 +183,13 @@ class RemoteStep(Distribution):
         """
         raise MeaningError("the law of a server's texts has no density here: the texts' log_prob is what it reports")
 
+    def retrace_lanes(self, key: PRNGKeyArray, values: Any, n: int, reference: Any) -> Any:
+        """Not possible: a server cannot be held to what it once wrote.
+
+        Raises: MeaningError always.
+        """
+        raise MeaningError("solutions on servers cannot be retraced by conditional SMC: use a filter")
+
     def sample_lanes(self, key: PRNGKeyArray, values: Any, n: int) -> list[RemoteSolution]:
         """Writes one step in each unfinished lane; where all are finished, nothing is asked.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import secrets
+import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +22,11 @@ _LONGEST_BODY = 1 << 22  # bytes
 _MOST_TOKENS = 1 << 14
 _SLOWEST = 30.0  # seconds without a byte of the request
 _MOST_STOPS = 16
+# What would change the texts, or the form of the answer, with the values that ask for nothing.
+_UNSUPPORTED = {
+    "stream": (False,), "echo": (False,), "suffix": ("",), "best_of": (1,), "top_p": (1,), "top_k": (0, -1),
+    "min_p": (0,), "presence_penalty": (0,), "frequency_penalty": (0,), "repetition_penalty": (1,), "logit_bias": ({},),
+}  # fmt: skip
 
 
 class RequestError(ValueError):
@@ -49,7 +56,7 @@ class ModelServer:
     def url(self) -> str:
         """The base address for clients, such as http://127.0.0.1:8000/v1."""
         host, port = self._http.server_address[:2]
-        return f"http://{host}:{port}/v1"
+        return f"http://[{host}]:{port}/v1" if ":" in str(host) else f"http://{host}:{port}/v1"
 
     def serve_forever(self) -> None:
         """Serves until `close` is called from another thread, or the process is interrupted."""
@@ -76,6 +83,9 @@ class ModelServer:
 
     def completions(self, body: dict[str, Any]) -> dict[str, Any]:
         """The answer to /v1/completions."""
+        for name, neutral in _UNSUPPORTED.items():
+            if body.get(name) is not None and body[name] not in neutral:
+                raise RequestError(f"{name} is not supported by this server: leave it out")
         prompts = _prompts(body.get("prompt"))
         count = _integer(body, "n", 1, 1, self.engine.most_lanes)
         logprobs = body.get("logprobs") not in (None, False)
@@ -115,6 +125,15 @@ class ModelServer:
 
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Binds without asking the network for the name of this machine."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is no news."""

@@ -5,7 +5,8 @@ import sys
 
 PACKAGES = (
     "probinf, probinf.samplers, probinf.transformers_dist, probinf.verifiers, probinf.kernels, probinf.distributions, "
-    "probinf.representations, probinf.interop, probinf.scale, probinf.validity, probinf.validity.planted, probinf.cases"
+    "probinf.representations, probinf.interop, probinf.scale, probinf.servers, probinf.validity, "
+    "probinf.validity.planted, probinf.cases"
 )
 
 

@@ -357,6 +357,8 @@ def test_mistakes_are_told_when_a_problem_is_built():
         steps.step().sample_lanes(jax.random.key(0), [1, 2], 2)
     with pytest.raises(MeaningError, match="no density"):
         steps.step().log_density(RemoteSolution())
+    with pytest.raises(MeaningError, match="retraced"):
+        steps.step().retrace_lanes(jax.random.key(0), [RemoteSolution()], 1, RemoteSolution())
 
 
 def test_meaning_names_the_parts():

@@ -167,6 +167,8 @@ def test_models_and_health(server):
         ("/v1/completions", {"prompt": "a", "temperature": -1}, 400, "temperature must be"),
         ("/v1/completions", {"prompt": "a", "stop": [""]}, 400, "stop must be"),
         ("/v1/completions", {"prompt": "a", "n": 257}, 400, "n must be"),
+        ("/v1/completions", {"prompt": "a", "top_p": 0.9}, 400, "top_p is not supported"),
+        ("/v1/completions", {"prompt": "a", "stream": True}, 400, "stream is not supported"),
         ("/v1/completions", {"prompt": ["a"] * 2, "n": 200}, 400, "send several requests"),
         ("/v1/rewards", {"input": ["a"]}, 400, "input must be"),
         ("/v1/other", {}, 404, "nothing at /v1/other"),
