@@ -28,6 +28,10 @@ from probinf.samplers._particle_gibbs import ParticleGibbs as ParticleGibbs
 from probinf.samplers._particle_gibbs import particle_gibbs as particle_gibbs
 from probinf.samplers._reasoning_filter import Writer as Writer
 from probinf.samplers._reasoning_filter import reasoning_filter as reasoning_filter
+from probinf.samplers._reasoning_gibbs import ReasoningGibbs as ReasoningGibbs
+from probinf.samplers._reasoning_gibbs import ReasoningGibbsInfo as ReasoningGibbsInfo
+from probinf.samplers._reasoning_gibbs import reasoning_gibbs as reasoning_gibbs
+from probinf.samplers._reasoning_tempering import reasoning_tempering as reasoning_tempering
 from probinf.samplers._rejection import rejection as rejection
 from probinf.samplers._resample_move import Observe as Observe
 from probinf.samplers._resample_move import RowsSoFar as RowsSoFar
@@ -35,6 +39,9 @@ from probinf.samplers._resample_move import RowStage as RowStage
 from probinf.samplers._resample_move import resample_move as resample_move
 from probinf.samplers._smc_squared import Parameters as Parameters
 from probinf.samplers._smc_squared import smc_squared as smc_squared
+from probinf.samplers._solution_law import RewardTotal as RewardTotal
+from probinf.samplers._solution_law import SolutionLaw as SolutionLaw
+from probinf.samplers._solution_law import first_solution as first_solution
 from probinf.samplers._tempered_smc import Rung as Rung
 from probinf.samplers._tempered_smc import TemperStage as TemperStage
 from probinf.samplers._tempered_smc import tempered_smc as tempered_smc
