@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 from probinf._particles import LaneState
@@ -142,7 +143,7 @@ def with_false_positives(
 
     Raises: ValueError for a rate outside [0, 1].
     """
-    if not isinstance(rate, jax.core.Tracer) and not 0 <= float(rate) <= 1:
+    if not isinstance(rate, Tracer) and not 0 <= float(rate) <= 1:
         raise ValueError(f"the rate of false positives is a share, got {rate}: pass a number in [0, 1]")
     salt = jax.random.bits(key, (), jnp.uint32)
     confident = jnp.log(jnp.asarray(confidence / (1 - confidence)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -43,11 +43,11 @@ class RewardQuality(NamedTuple):
 class _Scores(NamedTuple):
     """What was seen, with leading axes [problems, lanes] and, for steps, [max_steps]."""
 
-    log_odds: Float[np.ndarray, "problems n max_steps"]
-    written: Bool[np.ndarray, "problems n max_steps"]
-    sound: Bool[np.ndarray, "problems n max_steps"]
-    correct: Bool[np.ndarray, "problems n"]
-    last: Float[np.ndarray, "problems n"]
+    log_odds: Any
+    written: Any
+    sound: Any
+    correct: Any
+    last: Any
 
 
 def prm_quality(
@@ -66,8 +66,8 @@ def prm_quality(
 
 
 @eqx.filter_jit
-def _score(keys: Array, writer: Reasoning, lanes: int) -> _Scores:
-    def one(key: PRNGKeyArray) -> tuple:
+def _score(keys: Array, writer: Reasoning, lanes: int) -> Any:
+    def one(key: PRNGKeyArray) -> Any:
         for_problem, for_texts = jax.random.split(key)
         problem = draw_problem(for_problem, "evaluation")
         solutions = write_all(for_texts, writer, problem, lanes)

@@ -42,7 +42,7 @@ class RewardNetwork(nnx.Module):
     """A network with a logistic head."""
 
     def __init__(self, network: Network) -> None:
-        width = network.norm.scale[...].shape[0]
+        width = network.embedding.embedding[...].shape[1]
         self.network = network
         self.weight = nnx.Param(jnp.zeros(width))
         self.bias = nnx.Param(jnp.zeros(()))

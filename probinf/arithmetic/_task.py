@@ -6,7 +6,8 @@ can train and sample.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,6 @@ from probinf.arithmetic._vocabulary import (
     VOCABULARY,
 )
 
-Split = Literal["language model", "reward", "evaluation"]
 # Residues of a problem's fingerprint that belong to each split: first one, how many.
 _RESIDUES: dict[str, tuple[int, int]] = {"evaluation": (0, 2), "reward": (2, 4), "language model": (6, MODULUS - 6)}
 # How likely a problem uses one, two, ... different operations: this is what makes some problems easy. The language
@@ -70,11 +70,13 @@ def fingerprint(problem: Problem) -> Int[Array, ""]:
     return ((mixed % MODULUS).astype(jnp.int32) + problem.first) % MODULUS
 
 
-def draw_problem(key: PRNGKeyArray, split: Split) -> Problem:
+def draw_problem(key: PRNGKeyArray, split: str) -> Problem:
     """Draw a problem of one split; problems of different splits are never equal.
 
     Law: four to eight operations, equally likely; they come from a random set of one to five different ones; the
     operands are uniform; the first number is uniform over those whose fingerprint lies in the split.
+
+    Raises: ValueError for a split other than `language model`, `reward` and `evaluation`.
     """
     if split not in _RESIDUES:
         raise ValueError(f"there is no split {split!r}: choose one of {sorted(_RESIDUES)}")
@@ -142,8 +144,8 @@ def write_as(
 
 def answer_of(tokens: Int[Array, "*texts slots"], length: Int[Array, "*texts"]) -> Int[Array, "*texts"]:
     """The number after the first answer mark, or -1 where there is none yet."""
-    slot = jnp.arange(tokens.shape[-1] - 1)
     number = tokens[..., 1:]
+    slot = jnp.broadcast_to(jnp.arange(number.shape[-1]), number.shape)
     complete = slot + 1 < length[..., None]
     given = (tokens[..., :-1] == ANSWER) & complete & (number < MODULUS)
     place = jnp.argmax(given, axis=-1)
@@ -175,7 +177,9 @@ def render_problem(problem: Problem) -> str:
     return " ".join([str(int(problem.first))] + [f"{OPERATIONS[o]} {b}" for o, b in list(pairs)[: int(problem.count)]])
 
 
-def render_solution(problem: Problem, tokens: Int[Array, " slots"], length: Int[Array, ""]) -> str:
+def render_solution(
+    problem: Problem, tokens: Sequence[int] | Int[Array, " slots"], length: int | Int[Array, ""]
+) -> str:
     """One solution as readable text, one line a step, such as `7 * 3 = 2`; a step of another form is kept as it is."""
     words = [VOCABULARY[int(t)] for t in np.asarray(tokens)[: int(length)]]
     lines, value, step = [], str(int(problem.first)), []

@@ -31,26 +31,25 @@ class LogisticHead(eqx.Module):
 
 def decoder_of(network: Network) -> SmallTransformer:
     """The decoder that has the parameters of a trained network."""
-    value = lambda parameter: parameter[...]  # noqa: E731
     return SmallTransformer(
         heads=network.blocks[0].heads,
         stop_tokens=(END,),
-        embedding=value(network.embedding.embedding),
-        recent=tuple(value(table.embedding) for table in network.recent),
-        prompt_positions=value(network.prompt_positions.embedding),
-        positions=value(network.positions.embedding),
+        embedding=_value(network.embedding.embedding),
+        recent=tuple(_value(table.embedding) for table in network.recent),
+        prompt_positions=_value(network.prompt_positions.embedding),
+        positions=_value(network.positions.embedding),
         layers=tuple(
             SmallLayer(
-                value(block.attention_norm.scale),
-                value(block.query_key_value.kernel),
-                value(block.output.kernel),
-                value(block.feed_forward_norm.scale),
-                value(block.gate_up.kernel),
-                value(block.down.kernel),
+                _value(block.attention_norm.scale),
+                _value(block.query_key_value.kernel),
+                _value(block.output.kernel),
+                _value(block.feed_forward_norm.scale),
+                _value(block.gate_up.kernel),
+                _value(block.down.kernel),
             )
             for block in network.blocks
         ),
-        norm=value(network.norm.scale),
+        norm=_value(network.norm.scale),
     )
 
 
@@ -59,19 +58,19 @@ def network_of(decoder: SmallTransformer, layers: int) -> Network:
     width, hidden = decoder.embedding.shape[1], decoder.layers[0].down.shape[0]
     config = NetworkConfig(width, layers, decoder.heads, hidden)
     network = Network(config, nnx.Rngs(0))
-    network.embedding.embedding[...] = decoder.embedding
+    _put(network.embedding.embedding, decoder.embedding)
     for table, recent in zip(network.recent, decoder.recent, strict=True):
-        table.embedding[...] = recent
-    network.prompt_positions.embedding[...] = decoder.prompt_positions
-    network.positions.embedding[...] = decoder.positions
+        _put(table.embedding, recent)
+    _put(network.prompt_positions.embedding, decoder.prompt_positions)
+    _put(network.positions.embedding, decoder.positions)
     for block, layer in zip(network.blocks, decoder.layers[:layers], strict=True):
-        block.attention_norm.scale[...] = layer.attention_norm
-        block.query_key_value.kernel[...] = layer.query_key_value
-        block.output.kernel[...] = layer.output
-        block.feed_forward_norm.scale[...] = layer.feed_forward_norm
-        block.gate_up.kernel[...] = layer.gate_up
-        block.down.kernel[...] = layer.down
-    network.norm.scale[...] = decoder.norm
+        _put(block.attention_norm.scale, layer.attention_norm)
+        _put(block.query_key_value.kernel, layer.query_key_value)
+        _put(block.output.kernel, layer.output)
+        _put(block.feed_forward_norm.scale, layer.feed_forward_norm)
+        _put(block.gate_up.kernel, layer.gate_up)
+        _put(block.down.kernel, layer.down)
+    _put(network.norm.scale, decoder.norm)
     return network
 
 
@@ -88,3 +87,11 @@ def save_weights(path: Path, tree: Any, metadata: Mapping[str, str]) -> None:
 def load_weights(path: Path, like: Any) -> tuple[Any, dict[str, str]]:
     """Read the arrays of a Module of the same shapes, in single precision."""
     return load_tree(path, like)
+
+
+def _value(parameter: Any) -> Array:
+    return parameter[...]
+
+
+def _put(parameter: Any, value: Array) -> None:
+    parameter[...] = value

@@ -61,6 +61,8 @@ class ArithmeticModels(eqx.Module):
             max_new_tokens=SOLUTION_SLOTS,
             step_end=step_end(),
             temperature=temperature,
+            # Made for `jax.vmap` over problems.
+            skip_finished=False,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -23,15 +24,21 @@ class ReadAlong(LanguageModel):
     """A language model that writes, and a second one that reads the same tokens without a say in them.
 
     Law: that of the writer. The reader's state is a function of the text, so it survives resampling like a cache.
+
+    Raises: ValueError where their vocabularies have different sizes.
     """
 
     writer: LanguageModel
     reader: LanguageModel
+    stop_tokens: tuple[int, ...] = eqx.field(static=True)
 
-    @property
-    def stop_tokens(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Those of the writer."""
-        return self.writer.stop_tokens
+    def __init__(self, writer: LanguageModel, reader: LanguageModel) -> None:
+        if writer.vocabulary_size != reader.vocabulary_size:
+            raise ValueError(
+                f"the writer has {writer.vocabulary_size} tokens and the reader {reader.vocabulary_size}: "
+                "both must read the same vocabulary"
+            )
+        self.writer, self.reader, self.stop_tokens = writer, reader, writer.stop_tokens
 
     @property
     def vocabulary_size(self) -> int:
