@@ -30,7 +30,7 @@ class RewardConfig:
 
 
 LEVELS = {
-    "weak": RewardConfig(200, 1, training=TrainingConfig(steps=60, batch=32, learning_rate=1e-3, weight_decay=0.1)),
+    "weak": RewardConfig(1_000, 1, training=TrainingConfig(steps=100, batch=32, learning_rate=1e-3, weight_decay=0.1)),
     "medium": RewardConfig(
         2_000, 4, training=TrainingConfig(steps=200, batch=64, learning_rate=1e-3, weight_decay=0.1)
     ),
