@@ -64,7 +64,7 @@ def history_of(values: Any) -> History:
     if not isinstance(values, list):
         raise TypeError(f"expected Solutions or a list of them, got {type(values).__name__}: draw from a writer first")
     steps = np.array([len(value.log_odds) for value in values], np.int32)
-    log_odds = np.zeros((len(values), max(1, steps.max(initial=0))), np.float32)
+    log_odds = np.zeros((len(values), max(1, steps.max(initial=0))), jnp.result_type(float))
     for row, value in zip(log_odds, values, strict=True):
         row[: len(value.log_odds)] = value.log_odds
     flags = [np.array([getattr(value, name) for value in values], bool) for name in ("advanced", "finished")]
