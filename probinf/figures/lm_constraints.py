@@ -72,7 +72,7 @@ def lm_constraints_data(
     Raises: ValueError for an unknown budget; ModelDownloadError, ModelFileError where there is no model.
     """
     plan = budget if isinstance(budget, Budget) else _budget(budget)
-    model = _default_model() if model is None else model
+    model = default_model() if model is None else model
     tasks = _tasks(str(budget), plan) if tasks is None else tasks
     runs = _run_all(key, plan, model, tasks, cells or Cells(None), progress or _silent)
     dataset = _assemble(runs, plan, tasks)
@@ -85,7 +85,8 @@ def lm_constraints_data(
     return add_curves(dataset)
 
 
-def _default_model() -> TextModel:
+def default_model() -> TextModel:
+    """SmolLM2-135M-Instruct, downloaded if need be."""
     path = get_model("smollm2")
     # The file's own title is a training label; the file name is what readers know the model by.
     return dataclasses.replace(load_model(path), name=path.stem)
