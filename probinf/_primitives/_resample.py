@@ -92,7 +92,8 @@ class Resample(Sampler):
             return decision.cloud.replace(values=values)
 
         if self.always:
-            # A dead cloud's ancestors are its own lanes, so no branch is needed, and the gather can be fused.
+            # What is not resampled, such as a dead cloud, has its own lanes for ancestors: no branch is needed, the gather
+            # can be fused, and `jax.vmap` has no two outcomes to choose from.
             return survivors(cloud), decision.info
         any_resampled = jnp.any(decision.info.resampled)
         if isinstance(any_resampled, Tracer):
@@ -102,8 +103,8 @@ class Resample(Sampler):
 
     @property
     def always(self) -> bool:
-        """Whether every cloud that has weight is resampled."""
-        return self.ess is None and self.active is None and self.islands == 1
+        """Whether every cloud that has weight and still changes is resampled."""
+        return self.ess is None
 
     def meaning(self, m: Measure) -> Measure:
         """m, through the weights."""

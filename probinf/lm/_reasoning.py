@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._measure import Distribution
 from probinf.lm._continue import Continue
+from probinf.lm._greedy import Greedy
 from probinf.lm._prompt import Prompt
 from probinf.lm._protocol import Generation, LanguageModel
 from probinf.lm._reward import Reward
@@ -27,6 +28,9 @@ class Reasoning(eqx.Module):
     is finished at a stop token of the model, after `max_steps` steps or `max_new_tokens` tokens (by default room for
     all steps at full length).
 
+    Once all lanes are finished a step costs nothing, by a test in each round. Under `jax.vmap` over problems that test
+    saves nothing and costs a copy of the model's state: there, say `skip_finished=False`.
+
     Raises: ValueError where a knob is below one, the prompt is empty or does not fit in the context, or the
     temperature is not positive; TypeError where the reward is none.
     """
@@ -35,6 +39,7 @@ class Reasoning(eqx.Module):
     continuation: Continue
     reward: Reward
     max_steps: int = eqx.field(static=True)
+    skip_finished: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -47,6 +52,7 @@ class Reasoning(eqx.Module):
         max_new_tokens: int | None = None,
         step_end: StopTable | None = None,
         temperature: float | Float[Array, ""] = 1.0,
+        skip_finished: bool = True,
     ) -> None:
         if max_steps < 1:
             raise ValueError(f"a solution has at least one step, got max_steps={max_steps}")
@@ -56,6 +62,7 @@ class Reasoning(eqx.Module):
         self.prompt = Prompt(lm, prompt_ids, max_new_tokens or max_steps * tokens_per_step)
         self.reward = reward
         self.max_steps = max_steps
+        self.skip_finished = skip_finished
 
     def start(self) -> Start:
         """The law of a solution of which nothing is written."""
@@ -63,7 +70,7 @@ class Reasoning(eqx.Module):
 
     def step(self) -> Step:
         """The law of the next step of each solution, with its reward."""
-        return Step(self.continuation, self.reward, self.max_steps)
+        return Step(self.continuation, self.reward, self.max_steps, self.skip_finished)
 
     def with_prompt(self, prompt_ids: Int[Array, " bucket"], prompt_length: Int[Array, ""]) -> Reasoning:
         """The same problem with another prompt, padded to the same bucket: for `jax.vmap` over problems."""
@@ -74,6 +81,11 @@ class Reasoning(eqx.Module):
         return eqx.tree_at(
             lambda r: (r.prompt.prompt_ids, r.prompt.prompt_length), self, (prompt_ids, jnp.asarray(prompt_length))
         )
+
+    def greedy(self) -> Reasoning:
+        """The same problem and rewards, with the most likely token written every time."""
+        lm = Greedy(self.continuation.lm)
+        return eqx.tree_at(lambda r: (r.prompt.lm, r.continuation.lm), self, (lm, lm))
 
     @property
     def traceable(self) -> bool:
@@ -133,6 +145,7 @@ class Step(Distribution):
     continuation: Continue
     reward: Reward
     max_steps: int = eqx.field(static=True)
+    skip_finished: bool = eqx.field(static=True, default=True)
     name: str = eqx.field(static=True, default="step")
 
     @property
@@ -182,6 +195,8 @@ class Step(Distribution):
         )
         if not self.traceable:
             return self._written(idle, n, write) if bool(jnp.any(~idle.generation.finished)) else idle
+        if not self.skip_finished:
+            return self._written(idle, n, write)
         work = lambda values: self._written(values, n, write)  # noqa: E731
         return jax.lax.cond(jnp.any(~idle.generation.finished), work, lambda values: values, idle)
 

@@ -137,21 +137,23 @@ class SmallTransformer(LanguageModel):
         active = jnp.ones_like(state.length, bool) if active is None else active
         slots = state.caches[0].keys.shape[1]
         place = jnp.arange(slots)
-        # A lane that is full or idle writes nowhere.
-        here = ((place[None, :] == state.length[:, None]) & active[:, None])[:, :, None]
+        # A lane that is full or idle writes nowhere: its row lies outside, and is dropped.
+        rows = jnp.where(active & (state.length < slots), jnp.arange(len(tokens)), len(tokens))
         seen = (place[None, :] <= state.length[:, None])[:, None, :]
         question = (jnp.arange(state.caches[0].prompt_keys.shape[0]) < state.prompt_length)[None, None, :]
         x = self._embedded(tokens, state.recent) + self.positions[jnp.minimum(state.length, slots - 1)]
         caches = []
         for layer, cache in zip(self.layers, state.caches, strict=True):
             query, key, value = self._project(layer, x)
-            keys = jnp.where(here, key[:, None, :], cache.keys)
-            values = jnp.where(here, value[:, None, :], cache.values)
+            keys = cache.keys.at[rows, state.length].set(key, mode="drop", unique_indices=True)
+            values = cache.values.at[rows, state.length].set(value, mode="drop", unique_indices=True)
             asked = jnp.where(question, jnp.einsum("nhd,kd->nhk", query, cache.prompt_keys), _MASKED)
-            own = jnp.where(seen, jnp.einsum("nhd,nkd->nhk", query, keys), _MASKED)
+            # Sums, not products of matrices: those would be one tiny product for each lane.
+            own = jnp.where(seen, jnp.sum(query[:, :, None] * keys[:, None], axis=-1), _MASKED)
             top = jnp.maximum(jnp.max(asked, axis=-1), jnp.max(own, axis=-1))[..., None]
             asked, own = jnp.exp(asked - top), jnp.exp(own - top)
-            mixed = jnp.einsum("nhk,kd->nhd", asked, cache.prompt_values) + jnp.einsum("nhk,nkd->nhd", own, values)
+            mixed = jnp.einsum("nhk,kd->nhd", asked, cache.prompt_values)
+            mixed = mixed + jnp.sum(own[..., None] * values[:, None], axis=2)
             mixed = mixed / (jnp.sum(asked, axis=-1) + jnp.sum(own, axis=-1))[..., None]
             x = _feed_forward(layer, x + mixed.reshape(x.shape) @ layer.output)
             caches.append(SmallCache(cache.prompt_keys, cache.prompt_values, keys, values))
