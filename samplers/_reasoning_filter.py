@@ -9,6 +9,7 @@ from probinf._primitives import Draw, Resample, Reweight, Scan
 from probinf._sampler import Sampler
 from probinf.lm import writing
 from probinf.resampling import Multinomial, Scheme
+from probinf.samplers._entropic import Entropic, EntropicTwist
 from probinf.samplers._weight_rules import Product, WeightRule
 
 _PRODUCT, _MULTINOMIAL = Product(), Multinomial()
@@ -39,6 +40,7 @@ def reasoning_filter(
     ess: float | None = None,
     scheme: Scheme = _MULTINOMIAL,
     islands: int = 1,
+    entropic: Entropic | None = None,
 ) -> Sampler:
     """Writes solutions step by step; between steps, copies of those that the reward favors replace the others.
 
@@ -48,7 +50,8 @@ def reasoning_filter(
 
     By default every round resamples, as the paper does; with `ess`, only one in which the effective sample size is
     below `ess * N`. Once all solutions are finished nothing is resampled any more, which would only copy. With
-    `islands` > 1 the cloud is that many independent filters side by side.
+    `islands` > 1 the cloud is that many independent filters side by side. `entropic` flattens the selection early in
+    the run, and keeps the law; with `ess` too, what has to fall below the threshold is the flattened selection's.
 
     Raises: ValueError where `ess` is outside (0, 1].
 
@@ -58,4 +61,6 @@ def reasoning_filter(
     sampler = Draw(writer.start()) >> write
     if writer.max_steps == 1:
         return sampler
-    return sampler >> Scan(Resample(scheme, ess, islands, writing) >> write, length=writer.max_steps - 1)
+    resample = Resample(scheme, ess, islands, writing)
+    stage = resample if entropic is None else EntropicTwist(entropic, writer.max_steps, islands) >> resample
+    return sampler >> Scan(stage >> write, length=writer.max_steps - 1)

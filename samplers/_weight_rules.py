@@ -79,8 +79,7 @@ class StepRule(WeightRule):
 
     def __check_init__(self):
         """Rejects unknown aggregates."""
-        if self.aggregate not in _AGGREGATES:
-            raise ValueError(f"aggregate must be one of {', '.join(_AGGREGATES)}, got {self.aggregate!r}")
+        check_aggregate(self.aggregate)
 
     def counted(self, history: History) -> Bool[Array, " n"]:
         """Those that advanced, and with `reweight_finished` those that are finished."""
@@ -174,6 +173,15 @@ class ValueRatio(WeightRule):
     def log_potential(self, history: History) -> Float[Array, " n"]:
         """Log of r_t / r_{t-1}."""
         return _log_ratio(history, "last")
+
+
+def check_aggregate(aggregate: Aggregate) -> None:
+    """Rejects unknown aggregates.
+
+    Raises: ValueError for them.
+    """
+    if aggregate not in _AGGREGATES:
+        raise ValueError(f"aggregate must be one of {', '.join(_AGGREGATES)}, got {aggregate!r}")
 
 
 def log_aggregate(history: History, aggregate: Aggregate) -> Float[Array, " n"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from probinf.cases._core import core_cases
 from probinf.cases._interop import interop_bugs, interop_cases
 from probinf.cases._kernels import kernels_bugs, kernels_cases
+from probinf.cases._reasoning import reasoning_bugs, reasoning_cases
 from probinf.cases._reasoning_kernels import reasoning_kernels_bugs, reasoning_kernels_cases
 from probinf.cases._representations import representations_bugs, representations_cases
 from probinf.cases._scale import scale_bugs, scale_cases
@@ -27,6 +28,7 @@ def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *tempering_cases(),
         *kernels_cases(),
         *interop_cases(),
+        *reasoning_cases(),
         *scale_cases(),
         *reasoning_kernels_cases(),
     )
@@ -41,6 +43,7 @@ def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *tempering_bugs(),
         *kernels_bugs(),
         *interop_bugs(),
+        *reasoning_bugs(),
         *scale_bugs(),
         *reasoning_kernels_bugs(),
     )

@@ -6,6 +6,7 @@ from probinf.lm._continue import Continue
 from probinf.lm._decode import decode_block, resample_block, start_generation
 from probinf.lm._download import cache_folder, get_model, model_path
 from probinf.lm._errors import ModelDownloadError, ModelFileError
+from probinf.lm._greedy import Greedy
 from probinf.lm._llama import Llama
 from probinf.lm._llama_config import LlamaConfig
 from probinf.lm._load import LoadedModel, load_model
@@ -15,7 +16,7 @@ from probinf.lm._read_along import ReadAlong, ReadAlongState, StateReward
 from probinf.lm._reasoning import Reasoning
 from probinf.lm._reward import Reward, RewardFunction, log_odds_of
 from probinf.lm._small_transformer import SmallLayer, SmallTransformer
-from probinf.lm._solutions import History, Ledger, Solutions, history_of, writing
+from probinf.lm._solutions import History, Ledger, Solutions, Spent, history_of, spending, writing
 from probinf.lm._stop import StopTable, stop_table
 from probinf.lm._tokenizer import Tokenizer
 from probinf.lm._toy import TableLM, enumerate_sequences, random_table_lm
@@ -23,6 +24,7 @@ from probinf.lm._toy import TableLM, enumerate_sequences, random_table_lm
 __all__ = [
     "Continue",
     "Generation",
+    "Greedy",
     "History",
     "LanguageModel",
     "Ledger",
@@ -40,6 +42,7 @@ __all__ = [
     "SmallLayer",
     "SmallTransformer",
     "Solutions",
+    "Spent",
     "StateReward",
     "StopTable",
     "TableLM",
@@ -54,6 +57,7 @@ __all__ = [
     "model_path",
     "random_table_lm",
     "resample_block",
+    "spending",
     "start_generation",
     "stop_table",
     "writing",

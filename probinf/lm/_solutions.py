@@ -45,6 +45,29 @@ class Solutions(eqx.Module):
     spent: Ledger
 
 
+class Spent(NamedTuple):
+    """What a cloud has cost in all: solutions begun, tokens drawn, rewards asked for (seconds: use a clock)."""
+
+    generations: Int[Array, ""]
+    tokens: Int[Array, ""]
+    reward_calls: Int[Array, ""]
+
+
+def spending(values: Solutions) -> Spent:
+    """What the cloud has cost, copies and killed solutions included.
+
+    `generations` is the number of lanes, the budget that papers count. A cloud that `Choose` reduced to one lane still
+    knows its tokens and reward calls, but counts one generation.
+
+    Raises: TypeError for solutions of a server, whose client counts requests and tokens.
+    """
+    if not isinstance(values, Solutions):
+        raise TypeError(f"expected Solutions, got {type(values).__name__}: for servers ask the client for its tokens")
+    tokens, calls = values.spent.tokens, values.spent.reward_calls
+    total = lambda entries: jnp.sum(entries, dtype=entries.dtype)  # noqa: E731
+    return Spent(jnp.asarray(len(tokens), tokens.dtype), total(tokens), total(calls))
+
+
 class History(NamedTuple):
     """What weight rules see of a cloud, on the device or on the host: the rewards of all steps, and who goes on."""
 
