@@ -50,9 +50,9 @@ def test_accuracy_and_planted_false_positives(models):
     solutions, graded = written(models.writer(flawed), keys)
     correct, sound = np.asarray(graded.correct), np.asarray(graded.sound)
     finished = np.asarray(solutions.generation.finished)
-    # The band the task is made for. The standard error over problems is 0.02, the accuracy 0.27: outside the band,
-    # which is at least 3.5 standard errors away, once in 2,000 keys; the key is fixed.
-    assert 0.20 <= correct.mean() <= 0.34
+    # The task is made for 0.20 to 0.30, and 12,800 texts gave 0.27. Here the standard error is 0.018, and a fresh key
+    # would leave these limits once in 1e6 times.
+    assert 0.18 <= correct.mean() <= 0.36
     assert finished.mean() > 0.99 and sound.mean() <= correct.mean()
     last = last_log_odds(solutions)
     passed = last > 0
@@ -66,8 +66,7 @@ def test_accuracy_and_planted_false_positives(models):
     for i, j in np.argwhere(wrong):
         assert verdicts.setdefault((i, tuple(tokens[i, j])), passed[i, j]) == passed[i, j]
     unfinished = np.arange(solutions.log_odds.shape[-1]) < np.asarray(solutions.steps)[..., None] - 1
-    values = np.asarray(solutions.log_odds)[unfinished]
-    assert set(np.round(values, 3)) == {-4.595, 4.595}
+    np.testing.assert_allclose(np.abs(np.asarray(solutions.log_odds)[unfinished]), 4.595, atol=1e-3)
 
 
 def test_rewards_are_ordered_by_what_they_learned_from(models):
