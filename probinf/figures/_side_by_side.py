@@ -50,8 +50,13 @@ def stages_of(sampler: Sampler) -> tuple[Sampler, ...]:
 
 def _written_out(sampler: Sampler) -> tuple[Sampler, ...]:
     """The stages, with scans of equal steps as chains; these draw the same keys."""
-    repeated = lambda s: isinstance(s, Scan) and s.length is not None and isinstance(s.stage, Sampler)  # noqa: E731
-    return tuple(Chain((stage.stage,) * stage.steps) if repeated(stage) else stage for stage in stages_of(sampler))
+    return tuple(map(_repeated, stages_of(sampler)))
+
+
+def _repeated(stage: Sampler) -> Sampler:
+    if isinstance(stage, Scan) and stage.length is not None and isinstance(stage.stage, Sampler):
+        return Chain((stage.stage,) * stage.steps)
+    return stage
 
 
 def _run(stages: tuple[Sampler, ...], keys: PRNGKeyArray, cloud: Particles) -> Particles:
