@@ -316,14 +316,15 @@ def test_a_run_goes_on_where_its_server_broke_off():
 
 def test_a_round_that_was_broken_off_is_completed_with_its_weights():
     client = Script([step("a"), None])
-    steps = writer(client, spare_rounds=0, max_steps=1)
+    steps = writer(client, spare_rounds=0, max_steps=2)
     with pytest.raises(ServerError) as broken:
         sample(reasoning_filter(steps), jax.random.key(0), 2)
     assert [value.uncounted for value in broken.value.values] == [True, False]
-    client.replies.append([step("b")])
+    client.replies += [[step("b")], [step("a"), step("a")]]
     result = sample(reasoning_filter(steps), jax.random.key(0), 2, values=broken.value.values)
-    assert [value.text for value in result.particles.values] == ["a", "b"] and client.asked == [[":", ":"], [":"]]
-    np.testing.assert_allclose(np.exp(result.particles.log_weights), [REWARD["a"], REWARD["b"]], rtol=1e-6)
+    assert [len(prompts) for prompts in client.asked] == [2, 1, 2] and client.asked[1] == [":"]
+    assert all(value.steps == 2 and value.finished for value in result.particles.values)
+    assert float(result.particles.log_evidence) == pytest.approx(math.log((REWARD["a"] + REWARD["b"]) / 2))
 
 
 @pytest.mark.parametrize("score", [math.nan, 1.5, -0.1])

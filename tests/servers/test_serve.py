@@ -16,8 +16,27 @@ from probinf.cli import main
 from probinf.lm import TableLM, enumerate_sequences
 from probinf.samplers import Odds, reasoning_filter
 from probinf.servers import Completion, CompletionClient, Engine, ModelServer, RemoteReasoning, RemoteReward
+from probinf.servers._engine import _Lane
 from tests.lm.models import full_log_probs, random_tensors
 from tests.servers.models import PIECES, LetterCodec, reward_of, tiny_engine, tiny_llama
+
+
+@pytest.mark.parametrize(
+    ("pieces", "stop", "text"),
+    [
+        (["e", "\na", "b"], "e\n", ""),
+        (["b", "e", "\na", "b"], "e\na", "b"),
+        (["b", ".\n", "\na"], "\n\n", "b."),
+        (["b", ".\n", "a"], "\na", "b."),
+        (["b", "c"], "bd", None),
+    ],
+)
+def test_a_stop_string_is_found_across_token_borders(pieces, stop, text):
+    lane = _Lane(LetterCodec.token_bytes, LetterCodec.special_tokens, [stop])
+    stopped = any(not lane.goes_on(PIECES.index(piece), -1.0, False) for piece in pieces)
+    written = lane.written()
+    assert stopped == (text is not None)
+    assert (written.stop, written.text) == ((stop, text) if stopped else (None, "".join(pieces)))
 
 
 @pytest.fixture(scope="module")
