@@ -11,8 +11,8 @@ suffice), the chance is zero. This reads the future once for each lane and round
 
 Source: Andrieu, Doucet and Holenstein, Journal of the Royal Statistical Society B 72 (2010), section 2.4.3; ancestor
 sampling where the future depends on all of the past: Lindsten, Jordan and Schon, Journal of Machine Learning Research
-15 (2014), section 4. For reasoning: arXiv 2502.01618, algorithm 2, whose released code keeps another law (the planted
-bugs of `probinf.cases` are its two versions).
+15 (2014), on non-Markovian models. For reasoning: arXiv 2502.01618, algorithm 2; its two published programs keep
+another law, and are among the planted bugs of `probinf.cases`.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class ReasoningGibbs(Kernel):
             alive = jnp.where(cloud.log_weights[past] > -jnp.inf, 0.0, -jnp.inf)
             log_w = log_w.at[0].set(jnp.where(resampled, alive, log_w[0]))
             ancestors = ancestors.at[0].set(jnp.where(resampled, past, ancestors[0]))
-            # The reference stays as it is: only its future is read from now on, and that is the same.
+            # The reference itself stays: from now on only its later steps are read, and those are the same tokens.
             sweep = self._paid(sweep, future)
         take = lambda values: take_lanes(values, ancestors)  # noqa: E731
         # Lanes that are not resampled are not copied.
