@@ -42,7 +42,7 @@ def plot_particle_scaling_lm(dataset: xarray.Dataset) -> Figure:
         for axes, (selection, heading) in zip(tall, _HEADINGS.items(), strict=True):
             _curves(axes, accuracies, selection)
             budget_axis(axes, heading, budgets)
-            axes.set_ylim(0, 1.05 * max(accuracies.interval("samples/any", n)[1] for n in budgets))
+            axes.set_ylim(0, max(0.05, 1.05 * max(accuracies.interval("samples/any", n)[1] for n in budgets)))
         tall[0].set_ylabel("share of problems answered right")
         tall[1].tick_params(labelleft=False)
         tall[0].legend(frameon=False, loc="upper left", fontsize=9)

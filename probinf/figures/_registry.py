@@ -13,6 +13,11 @@ from probinf.figures._atomic import atomic_path
 from probinf.figures._cells import Cells
 from probinf.figures._claims import Finding, update_claims
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
+from probinf.figures.particle_scaling_lm import (
+    particle_scaling_lm_claims,
+    particle_scaling_lm_data,
+    plot_particle_scaling_lm,
+)
 from probinf.figures.validity_bias import plot_validity_bias, validity_bias_claims, validity_bias_data
 from probinf.figures.validity_errors import plot_validity_errors, validity_errors_claims, validity_errors_data
 from probinf.figures.validity_evidence import (
@@ -47,6 +52,14 @@ FIGURES = {
     figure.name: figure
     for figure in (
         Figure("lm_constraints", "arXiv:2502.01618", lm_constraints_data, plot_lm_constraints, lm_constraints_claims),
+        Figure(
+            "particle_scaling_lm",
+            "arXiv:2502.01618",
+            particle_scaling_lm_data,
+            plot_particle_scaling_lm,
+            particle_scaling_lm_claims,
+            group="particle_scaling",
+        ),
         Figure(
             "validity_errors",
             "arXiv:1711.03219",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 
 from probinf import Chain, Particles, Sampler, Scan, spawn
 from probinf._particles import own
@@ -59,7 +59,7 @@ def _repeated(stage: Sampler) -> Sampler:
     return stage
 
 
-def _run(stages: tuple[Sampler, ...], keys: PRNGKeyArray, cloud: Particles) -> Particles:
+def _run(stages: tuple[Sampler, ...], keys: Key[Array, " stages"], cloud: Particles) -> Particles:
     for stage, key in zip(stages, keys, strict=True):
         cloud, _ = stage.consume(key, cloud)
     return jax.block_until_ready(cloud)
