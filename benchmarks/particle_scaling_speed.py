@@ -4,9 +4,9 @@
     python benchmarks/particle_scaling_speed.py --its-hub FOLDER  # FOLDER: `pip install --target FOLDER its_hub==0.2.4`
 
 its_hub's particle filter (ParticleFiltering, the odds of the reward at each step) drives the same language model and
-the same reward model through its own interface. Its backend here keeps the state of every prefix and decodes all particles
-of a problem together, so that what is compared is the two ways of driving, and not two decoders; what its resampling
-does to the law is told in docs/errata.md.
+the same reward model through its own interface. Its backend here keeps the state of every prefix and decodes all
+particles of a problem together, so that what is compared is the two ways of driving, and not two decoders; what its
+resampling does to the law is told in docs/errata.md.
 """
 
 import argparse
@@ -140,8 +140,8 @@ def _step(writer, cloud, rows, key):
 def against_its_hub(folder, count, n):
     """Both filters on the same problems, in turns."""
     sys.path.append(folder)
-    from its_hub.algorithms.particle_gibbs import ParticleFiltering
-    from its_hub.lms import StepGeneration
+    from its_hub.algorithms.particle_gibbs import ParticleFiltering  # pyright: ignore[reportMissingImports]
+    from its_hub.lms import StepGeneration  # pyright: ignore[reportMissingImports]
 
     bench = arithmetic_bench(count)
     writer, problems = bench.writer(), bench.problems
@@ -189,9 +189,8 @@ def against_its_hub(folder, count, n):
                 accuracy[name].append(found.mean())
     print(f"\n| N={n}, {count} problems | seconds (best of 3) | ratio | accuracy, argmax (3 runs) |\n|---|---|---|---|")
     for name in runs:
-        print(
-            f"| {name} | {best[name]:.2f} | {best[name] / best['probinf, one call']:.1f} | {np.mean(accuracy[name]):.3f} |"
-        )
+        ratio = best[name] / best["probinf, one call"]
+        print(f"| {name} | {best[name]:.2f} | {ratio:.1f} | {np.mean(accuracy[name]):.3f} |")
 
 
 def _answer(text, index):

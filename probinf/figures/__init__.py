@@ -13,10 +13,21 @@ from probinf.figures._metered import Metered as Metered
 from probinf.figures._registry import FIGURES as FIGURES
 from probinf.figures._registry import Figure as Figure
 from probinf.figures._registry import make_figure as make_figure
+from probinf.figures._scaling_bench import Plan as Plan
+from probinf.figures._scaling_claims import particle_scaling_ablations_claims as particle_scaling_ablations_claims
+from probinf.figures._scaling_claims import particle_scaling_curve_claims as particle_scaling_curve_claims
 from probinf.figures.lm_constraints import Budget as Budget
 from probinf.figures.lm_constraints import lm_constraints_claims as lm_constraints_claims
 from probinf.figures.lm_constraints import lm_constraints_data as lm_constraints_data
 from probinf.figures.lm_constraints import plot_lm_constraints as plot_lm_constraints
+from probinf.figures.particle_scaling_ablations import (
+    particle_scaling_ablations_data as particle_scaling_ablations_data,
+)
+from probinf.figures.particle_scaling_ablations import (
+    plot_particle_scaling_ablations as plot_particle_scaling_ablations,
+)
+from probinf.figures.particle_scaling_curve import particle_scaling_curve_data as particle_scaling_curve_data
+from probinf.figures.particle_scaling_curve import plot_particle_scaling_curve as plot_particle_scaling_curve
 from probinf.figures.validity_bias import plot_validity_bias as plot_validity_bias
 from probinf.figures.validity_bias import validity_bias_claims as validity_bias_claims
 from probinf.figures.validity_bias import validity_bias_data as validity_bias_data

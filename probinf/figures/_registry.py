@@ -12,7 +12,13 @@ from matplotlib.figure import Figure as Drawing
 from probinf.figures._atomic import atomic_path
 from probinf.figures._cells import Cells
 from probinf.figures._claims import Finding, update_claims
+from probinf.figures._scaling_claims import particle_scaling_ablations_claims, particle_scaling_curve_claims
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
+from probinf.figures.particle_scaling_ablations import (
+    particle_scaling_ablations_data,
+    plot_particle_scaling_ablations,
+)
+from probinf.figures.particle_scaling_curve import particle_scaling_curve_data, plot_particle_scaling_curve
 from probinf.figures.particle_scaling_lm import (
     particle_scaling_lm_claims,
     particle_scaling_lm_data,
@@ -58,6 +64,22 @@ FIGURES = {
             particle_scaling_lm_data,
             plot_particle_scaling_lm,
             particle_scaling_lm_claims,
+            group="particle_scaling",
+        ),
+        Figure(
+            "particle_scaling_curve",
+            "arXiv:2502.01618",
+            particle_scaling_curve_data,
+            plot_particle_scaling_curve,
+            particle_scaling_curve_claims,
+            group="particle_scaling",
+        ),
+        Figure(
+            "particle_scaling_ablations",
+            "arXiv:2502.01618",
+            particle_scaling_ablations_data,
+            plot_particle_scaling_ablations,
+            particle_scaling_ablations_claims,
             group="particle_scaling",
         ),
         Figure(
