@@ -25,12 +25,9 @@ Answer = Callable[[Any], Int[Array, ""]]
 def greedy(writer: Reasoning) -> Sampler:
     """Writes the most likely token every time; more lanes than one are copies.
 
-    Law: () -> the point mass at the greedy solution (EXACT). Of equally likely tokens the first is written.
-
-    Raises: TypeError for a writer whose tokens are drawn elsewhere: ask its server for temperature zero instead.
+    Law: () -> the point mass at the greedy solution (EXACT). Of equally likely tokens the first is written. For servers
+    use `solution_pool` on a writer with temperature=0.
     """
-    if not isinstance(writer, Reasoning):
-        raise TypeError("greedy needs a Reasoning: for servers use solution_pool on a writer with temperature=0")
     return solution_pool(writer.greedy())
 
 

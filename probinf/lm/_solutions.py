@@ -53,7 +53,7 @@ class Spent(NamedTuple):
     reward_calls: Int[Array, ""]
 
 
-def spending(values: Solutions) -> Spent:
+def spending(values: Any) -> Spent:
     """What the cloud has cost, copies and killed solutions included.
 
     `generations` is the number of lanes, the budget that papers count. A cloud that `Choose` reduced to one lane still
