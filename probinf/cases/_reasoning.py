@@ -70,7 +70,7 @@ def _filter_cases() -> tuple[SamplerCase, ...]:
         *(_case(f"reasoning_filter({r.name})", reasoning_filter(m.writer(), r), m.target(f)) for r, m, f in _RULES),
         _case("reasoning_filter, finished again", reasoning_filter(_LONG.writer(), repeats), again),
         _case("reasoning_filter, ess", reasoning_filter(_LONG.writer(), ess=0.8), product),
-        _case("reasoning_filter, 2 islands", reasoning_filter(_SHORT.writer(), islands=2), _SHORT.target(np.prod), 4),
+        _case("reasoning_filter(islands=2)", reasoning_filter(_SHORT.writer(), islands=2), _SHORT.target(np.prod), 4),
         _case("reasoning_filter, entropic", _entropic(), _STEEP.target(np.prod)),
     )
 
