@@ -6,9 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from probinf._choice import check_key
@@ -77,15 +75,8 @@ class Prune(Sampler):
         first = jnp.arange(0, cloud.n, size)[:, None]
         ancestors = jnp.where(pruned[:, None], copies + first, grid(jnp.arange(cloud.n))).reshape(-1)
 
-        def survivors(values: Any) -> Any:
-            return on_lanes(eqx.Partial(take_lanes, ancestors=ancestors), values, in_place=in_place)
-
-        any_pruned = jnp.any(pruned)
-        if isinstance(any_pruned, Tracer):
-            # As in `Resample`, the gather stands inside the branch.
-            values = jax.lax.cond(any_pruned, survivors, lambda values: values, cloud.values)
-        else:
-            values = survivors(cloud.values) if any_pruned else cloud.values
+        # As in `Resample`, what is not pruned has its own lanes for ancestors, and no branch is needed.
+        values = on_lanes(eqx.Partial(take_lanes, ancestors=ancestors), cloud.values, in_place=in_place)
         take = lambda x: jnp.take(x, ancestors)  # noqa: E731
         kept = cloud.replace(values=values, log_weights=take(cloud.log_weights), log_twist=take(cloud.log_twist))
         return kept, PruneInfo(info.status, ancestors, pruned)

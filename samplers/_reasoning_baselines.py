@@ -19,7 +19,7 @@ from probinf.samplers._selection import FinalReward
 from probinf.samplers._solution_pool import solution_pool
 from probinf.samplers._weight_rules import Aggregate
 
-Answer = Callable[[Any], Int[Array, ""]]
+Answer = Callable[[Any], Int[Array, ""] | int]
 
 
 def greedy(writer: Reasoning) -> Sampler:

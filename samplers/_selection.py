@@ -27,7 +27,8 @@ from probinf.samplers._weight_rules import Aggregate, check_aggregate, log_aggre
 class FinalReward(Factor):
     """The reward of a solution as far as it is written: that of its last step, the product, or the minimum.
 
-    Law: log-density log r in nats, zero where nothing is written, NaN where there is no reward.
+    Law: log-density log r in nats, NaN where there is no reward. Where nothing is written, as after a failed request, it
+    is -inf: such a solution must not win.
 
     Raises: ValueError for another aggregate.
     """
@@ -46,7 +47,8 @@ class FinalReward(Factor):
     def log_density_lanes(self, values: Any, n: int) -> Float[Array, " n"]:
         """Log-reward of each lane, of a cloud on the device or on the host."""
         del n
-        return log_aggregate(history_of(values), self.aggregate)
+        history = history_of(values)
+        return jnp.where(history.steps > 0, log_aggregate(history, self.aggregate), -jnp.inf)
 
 
 class Selected(NamedTuple):

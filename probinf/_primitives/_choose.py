@@ -92,7 +92,7 @@ class Majority(Rule):
     of a living lane's vote in place of its weight; the empty `Measure()` gives everyone one vote. NaN is no vote.
     """
 
-    answer: Callable[[Any], Int[Array, ""]]
+    answer: Callable[[Any], Int[Array, ""] | int]
     log_votes: Factor | None = eqx.field(converter=_votes_as_factor, default=None)
     guarantee: Guarantee = eqx.field(static=True, default=Guarantee.HEURISTIC, init=False)
 
@@ -106,7 +106,7 @@ class Majority(Rule):
         if isinstance(cloud.values, list):
             answers = jnp.asarray([int(self.answer(value)) for value in cloud.values], jnp.int32)
         else:
-            answers = jax.vmap(self.answer, axis_size=cloud.n)(cloud.values)
+            answers = jnp.asarray(jax.vmap(self.answer, axis_size=cloud.n)(cloud.values))
         log_votes = cloud.log_weights
         if self.log_votes is not None:
             log_votes = jnp.asarray(self.log_votes.log_density_lanes(cloud.values, cloud.n), log_votes.dtype)

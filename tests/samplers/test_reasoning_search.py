@@ -140,6 +140,9 @@ def test_solutions_of_servers_are_pruned_and_chosen_alike():
     kept = Prune(FinalReward(), 2)(KEY, cloud)[0].values
     assert [solution.text for solution in kept] == ["c", "c", "a", "a"]
     assert kept[2].log_odds == (0.6,)
+    # A first request that failed leaves nothing to score: that is not worth a probability of one.
+    failed = spawn(2, [RemoteSolution(failures=1), remote("a", -3.0)])
+    assert [solution.text for solution in Prune(FinalReward(), 2)(KEY, failed)[0].values] == ["a", "a"]
     kept = Prune(FinalReward("min"), 2, 2)(KEY, cloud)[0].values
     assert [solution.text for solution in kept] == ["a", "a", "c", "c"]
 
