@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray
+from safetensors import safe_open
 
 from probinf import sample
 from probinf.figures import Cells
 from probinf.figures._claims import Verdict
 from probinf.figures._particle_scaling_lm_claims import concordance, particle_scaling_lm_claims
 from probinf.figures._side_by_side import run_side_by_side
-from probinf.figures._train_word_probe import RIDGES, Rows, held_out_losses, sample_rows, train
+from probinf.figures._train_word_probe import RIDGES, Rows, held_out_losses, probe_path, sample_rows, train
 from probinf.figures._word_problem_runs import METHODS, NO_ANSWER, select_answers
 from probinf.figures._word_problem_writer import writer_of
 from probinf.figures._word_problems import STEPS, TOKENS_PER_STEP, prompt_text, stated_answer, word_problems
@@ -83,7 +84,7 @@ class ToyModel:
     def __init__(self):
         digit, sign = [0.4, 0.2, 0.3, -9, -9, -9, -9], [-9, -9, -9, 0.3, 0.9, 0.2, -2.0]
         table = jnp.asarray([sign, sign, sign, digit, digit, digit, digit])
-        self.lm = LastToken(TableLM(table=table, stop_tokens=(6,)))
+        self.lm = LastToken(TableLM(table=table, stop_tokens=(6,)))  # pyright: ignore[reportCallIssue]
         self.tokenizer = ToyTokenizer()
         self.name = "toy"
 
@@ -223,7 +224,7 @@ def test_the_data_have_every_method_of_every_problem(dataset):
 
 def test_the_drawing_has_both_selections_and_the_reward(dataset, tmp_path):
     drawing = plot_particle_scaling_lm(dataset)
-    assert len(drawing.axes) == 4 and len(drawing.axes[0].lines) == 6
+    assert len(drawing.axes) == 5
     drawing.savefig(tmp_path / "figure.png")
 
 
@@ -285,3 +286,9 @@ def test_concordance_counts_pairs_within_problems():
     right = np.array([[True, False, False], [True, True, True]])
     wins, pairs = concordance(right, np.array([[0.0, -1.0, 0.0], [1.0, 2.0, 3.0]]))
     assert wins.tolist() == [1.5, 0] and pairs.tolist() == [2, 0]
+
+
+def test_the_shipped_probe_says_how_it_was_trained():
+    assert load_probe(probe_path()).weight.shape == (576,)
+    with safe_open(str(probe_path()), framework="np") as file:
+        assert file.metadata()["command"] == "python -m probinf.figures._train_word_probe"
