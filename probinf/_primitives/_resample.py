@@ -92,8 +92,8 @@ class Resample(Sampler):
             return decision.cloud.replace(values=values)
 
         if self.always:
-            # What is not resampled, such as a dead cloud, has its own lanes for ancestors: no branch is needed, the gather
-            # can be fused, and `jax.vmap` has no two outcomes to choose from.
+            # What is not resampled, such as a dead cloud, has its own lanes for ancestors: no branch is needed, the
+            # gather can be fused, and `jax.vmap` has no two outcomes to choose from.
             return survivors(cloud), decision.info
         any_resampled = jnp.any(decision.info.resampled)
         if isinstance(any_resampled, Tracer):

@@ -102,8 +102,10 @@ def run_cells(
                 cell.groups,
             ),
         )
-        for budget in cell.groups:
-            share = budget / max(cell.groups)
+        for budget, lanes in cell.groups.items():
+            # Groups side by side are searches of their own; sweeps side by side build on those before.
+            paid = lanes.group if lanes.end - lanes.begin > lanes.group else lanes.end
+            share = paid / cell.n
             costs = {name: result[name] * share for name in ("tokens", "reward_calls", "seconds")}
             found[cell.name, budget] = {**result["accuracy"][str(budget)], **costs}
     if progress is not None:

@@ -76,8 +76,8 @@ def judged(
     if not all(accuracies.has(curve, budget) for curve, budget in points):
         return None
     claim = Claim(slug, paper, statement, quantity, relation, bound, published)
-    value = combine(*(np.asarray(accuracies.mean(*point)) for point in points))
-    return claim.judge(float(value), interval(combine(*(accuracies.resampled(*point) for point in points))))
+    value = combine(*(np.array([accuracies.mean(*point)]) for point in points))
+    return claim.judge(value.item(), interval(combine(*(accuracies.resampled(*point) for point in points))))
 
 
 def _minus(a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from probinf import Particles, Sampler, spawn
 from probinf.lm import Reasoning, Solutions
@@ -58,7 +58,7 @@ def final_clouds(
     writer: Reasoning,
     answer: Callable[[Any], Int[Array, ""]],
     problems: Problems,
-    keys: PRNGKeyArray,
+    keys: Key[Array, " problems"],
 ) -> Clouds:
     """One search of each problem, in one program."""
 
