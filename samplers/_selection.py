@@ -27,8 +27,8 @@ from probinf.samplers._weight_rules import Aggregate, check_aggregate, log_aggre
 class FinalReward(Factor):
     """The reward of a solution as far as it is written: that of its last step, the product, or the minimum.
 
-    Law: log-density log r in nats, NaN where there is no reward. Where nothing is written, as after a failed request, it
-    is -inf: such a solution must not win.
+    Law: log-density log r in nats, NaN where there is no reward. Where nothing is written, as after a failed request,
+    it is -inf: such a solution must not win.
 
     Raises: ValueError for another aggregate.
     """
