@@ -121,7 +121,7 @@ def plot_particle_scaling_curve(dataset: xarray.Dataset) -> Figure:
             f"{dataset.attrs['seeds']} seeds; bands: 95 %, bootstrap over problems and seeds.\n"
             "Dashed: published curves of arXiv 2502.01618, figure 2 (MATH500, no error bars); not re-run here.",
         )
-        grid = figure.add_gridspec(2, 3, left=0.055, right=0.985, top=0.86, bottom=0.065, hspace=0.34, wspace=0.2)
+        grid = figure.add_gridspec(2, 3, left=0.085, right=0.985, top=0.86, bottom=0.065, hspace=0.34, wspace=0.2)
         _ours(figure.add_subplot(grid[0, 0]), accuracies)
         for column, model in ((1, "Llama-3.2-1B"), (2, "Qwen2.5-Math-1.5B")):
             axes = figure.add_subplot(grid[0, column])
@@ -148,8 +148,9 @@ def _ours(axes: Axes, accuracies: Accuracies) -> None:
         axes.axhline(accuracies.mean("greedy/argmax", 1), color="black", linewidth=0.8, linestyle=":")
         axes.text(1, accuracies.mean("greedy/argmax", 1), "greedy ", va="bottom", fontsize=8)
     budget_axis(axes, "Ours")
+    axes.set_ylim(0, 1)
     axes.set_ylabel("accuracy")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
 
 
 def _crossed(axes: Axes, accuracies: Accuracies) -> None:
@@ -172,7 +173,8 @@ def _crossed(axes: Axes, accuracies: Accuracies) -> None:
     axes.set_axisbelow(True)
     axes.set_xlabel("accuracy")
     axes.set_title(f"Search x selection at N = {n}")
-    axes.legend(frameon=False, fontsize=8, loc="best")
+    axes.set_xlim(0, 1)
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
 
 
 def _tokens(axes: Axes, dataset: xarray.Dataset, accuracies: Accuracies) -> None:
@@ -192,7 +194,8 @@ def _tokens(axes: Axes, dataset: xarray.Dataset, accuracies: Accuracies) -> None
     axes.set_xlabel("tokens of the language model per problem")
     axes.set_title("The same, by tokens")
     axes.grid(axis="y", color="#EEEEEE", linewidth=0.8)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.set_ylim(0, 1)
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
 
 
 def _turnover(axes: Axes, accuracies: Accuracies) -> None:
@@ -204,4 +207,5 @@ def _turnover(axes: Axes, accuracies: Accuracies) -> None:
     ):
         draw_curve(axes, accuracies, curve, label, color, marker)
     budget_axis(axes, "30 % of wrong endings scored as right")
-    axes.legend(frameon=False, fontsize=8, loc="best")
+    axes.set_ylim(0, 1)
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
