@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -28,6 +29,7 @@ from probinf.samplers import (
     Prune,
     SoftmaxReward,
     ValueRatio,
+    WeightRule,
     beam_search,
     dvts,
     greedy,
@@ -46,16 +48,6 @@ _WIDE, _LONG, _SHORT = SearchModel(), SearchModel(2, 3), SearchModel(2, 2)
 _STEEP = SearchModel(2, 3, EXTREME)
 _ENTROPIC = Entropic(threshold=1.0)
 
-# The factor of a whole solution, from its rewards: the papers' formulas, not the potentials.
-_RULES = (
-    (Product(), _WIDE, np.prod),
-    (Odds(), _WIDE, lambda r: np.prod(r / (1 - r))),
-    (SoftmaxReward(), _WIDE, lambda r: np.exp(r.sum())),
-    (Last(), _WIDE, lambda r: r[-1]),
-    (Min(), _LONG, np.min),
-    (ValueRatio(), _LONG, lambda r: r[-1]),
-)
-
 
 def reasoning_cases() -> tuple[SamplerCase | KernelCase, ...]:
     """What is shipped."""
@@ -67,11 +59,24 @@ def _filter_cases() -> tuple[SamplerCase, ...]:
     again = _LONG.target(lambda r: np.prod(r) * r[-1] ** (_LONG.steps - len(r)))
     repeats = Product(reweight_finished=True)
     return (
-        *(_case(f"reasoning_filter({r.name})", reasoning_filter(m.writer(), r), m.target(f)) for r, m, f in _RULES),
+        *(_case(f"reasoning_filter({r.name})", reasoning_filter(m.writer(), r), m.target(f)) for r, m, f in _rules()),
         _case("reasoning_filter, finished again", reasoning_filter(_LONG.writer(), repeats), again),
         _case("reasoning_filter, ess", reasoning_filter(_LONG.writer(), ess=0.8), product),
         _case("reasoning_filter(islands=2)", reasoning_filter(_SHORT.writer(), islands=2), _SHORT.target(np.prod), 4),
         _case("reasoning_filter, entropic", _entropic(), _STEEP.target(np.prod)),
+    )
+
+
+def _rules() -> tuple[tuple[WeightRule, SearchModel, Callable[[np.ndarray], float]], ...]:
+    """Each rule with the factor of a whole solution from its rewards: the papers' formulas, not the potentials."""
+    # Made when asked for: the temperature of a rule is an array.
+    return (
+        (Product(), _WIDE, np.prod),
+        (Odds(), _WIDE, lambda r: np.prod(r / (1 - r))),
+        (SoftmaxReward(), _WIDE, lambda r: np.exp(r.sum())),
+        (Last(), _WIDE, lambda r: r[-1]),
+        (Min(), _LONG, np.min),
+        (ValueRatio(), _LONG, lambda r: r[-1]),
     )
 
 
