@@ -142,6 +142,8 @@ class Endpoint:
             return (read(json.loads(raw)),)
         except MalformedAnswer as problem:
             return _Setback(f"an answer that cannot be used ({self._clean(str(problem))})", status)
+        except OverflowError:  # a whole number of a thousand digits is JSON, and no float
+            return _Setback("an answer with a number out of range", status)
         except (ValueError, RecursionError):
             return _Setback("an answer that is not JSON", status)
 

@@ -84,8 +84,8 @@ class RemoteReward(TextReward):
             raise ValueError(f"inputs must be 'pairs' or 'texts', got {inputs!r}")
         if not path.startswith("/"):
             raise ValueError(f"path must start with a slash, such as '/rewards', got {path!r}")
-        if list_size < 1:
-            raise ValueError(f"list_size must be at least 1, got {list_size}")
+        if list_size < 1 or concurrency < 1:
+            raise ValueError(f"list_size and concurrency must be at least 1, got {list_size} and {concurrency}")
         self.endpoint = Endpoint(
             base_url, api_key, timeout=timeout, retries=retries, patience=patience, backoff=backoff,
             connections=concurrency,

@@ -64,6 +64,7 @@ def test_a_wait_beyond_patience_is_not_begun():
         ({"choices": [{"index": 0, "finish_reason": "stop"}]}, "without text"),
         ({"choices": [{"index": 7, "text": "a", "finish_reason": "stop"}]}, "index 7"),
         ({"choices": [{"index": 0, "text": "a", "finish_reason": "abort"}]}, "abort"),
+        (choices("a", logprobs={"token_logprobs": [10**400]}).body, "a number out of range"),
     ],
 )
 def test_nonsense_is_asked_for_again_and_then_told(nonsense, told):
