@@ -5,6 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from probinf._particles import LaneState
@@ -98,13 +99,18 @@ class SmallTransformer(LanguageModel):
     ) -> SmallState:
         """Read the prompt once for all lanes; padding beyond the model's prompt slots is cut off.
 
-        Raises: ValueError where more tokens are to be written than the model has positions for.
+        Raises: ValueError where more tokens are to be written than the model has positions for, and for a prompt longer
+        than its prompt slots, unless the length is traced.
         """
         if max_new_tokens > self.positions.shape[0]:
             raise ValueError(f"the model writes at most {self.positions.shape[0]} tokens, got {max_new_tokens}")
         length = jnp.asarray(prompt_ids.shape[0] if prompt_length is None else prompt_length, jnp.int32)
         ids = prompt_ids[: self.prompt_positions.shape[0]]
         slots = ids.shape[0]
+        if not isinstance(length, Tracer) and int(length) > slots:
+            raise ValueError(
+                f"the model reads prompts of at most {slots} tokens, got {int(length)}: shorten the prompt"
+            )
         place = jnp.arange(slots)
         seen = (place[None, :] <= place[:, None]) & (place < length)[None, :]
         # Column j holds the token at distance j + 1; the last row those before the first token to come.

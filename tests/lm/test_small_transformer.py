@@ -96,3 +96,6 @@ def test_a_reader_follows_the_texts_of_the_writer(network):
 def test_too_many_tokens_are_refused(network):
     with pytest.raises(ValueError, match="writes at most 7 tokens"):
         decoder_of(network).start(jnp.zeros(6, jnp.int32), 1, 8)
+    # The context as a whole would have room for them.
+    with pytest.raises(ValueError, match="at most 6 tokens, got 8"):
+        Prompt(decoder_of(network), [0] * 8, 5).sample_lanes(jax.random.key(0), (), 1)
