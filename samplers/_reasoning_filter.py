@@ -53,14 +53,15 @@ def reasoning_filter(
     `islands` > 1 the cloud is that many independent filters side by side. `entropic` flattens the selection early in
     the run, and keeps the law; with `ess` too, what has to fall below the threshold is the flattened selection's.
 
-    Raises: ValueError where `ess` is outside (0, 1].
+    Raises: ValueError where `ess` is outside (0, 1], or there is no island; when called, where the islands do not
+    divide the cloud.
 
     Source: arXiv 2502.01618, section 3; its claim that normalized weights are unbiased does not hold (docs/errata.md).
     """
     write = Draw(writer.step()) >> Reweight(rule)
     sampler = Draw(writer.start()) >> write
+    resample = Resample(scheme, ess, islands, writing)
     if writer.max_steps == 1:
         return sampler
-    resample = Resample(scheme, ess, islands, writing)
     stage = resample if entropic is None else EntropicTwist(entropic, writer.max_steps, islands) >> resample
     return sampler >> Scan(stage >> write, length=writer.max_steps - 1)

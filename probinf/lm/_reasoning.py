@@ -59,7 +59,8 @@ class Reasoning(eqx.Module):
         if not isinstance(reward, Reward):
             raise TypeError(f"expected a Reward, got {type(reward).__name__}: wrap a function in RewardFunction")
         self.continuation = Continue(lm, tokens_per_step, step_end, temperature, name="step")
-        self.prompt = Prompt(lm, prompt_ids, max_new_tokens or max_steps * tokens_per_step)
+        room = max_steps * tokens_per_step if max_new_tokens is None else max_new_tokens
+        self.prompt = Prompt(lm, prompt_ids, room)
         self.reward = reward
         self.max_steps = max_steps
         self.skip_finished = skip_finished

@@ -127,7 +127,7 @@ def variants(sign=1.0):
     return {
         "reference/argmax": at(0.5),
         "gibbs/4/argmax": at(0.5 - sign * 0.1),
-        "gibbs, ancestors/4/argmax": at(0.5 if sign > 0 else 0.5),
+        "gibbs, ancestors/4/argmax": at(0.5),
         "reward medium/argmax": at(0.5 - sign * 0.05),
         "reward weak/argmax": at(0.5 - sign * 0.1),
         "aggregate min/argmax": at(0.5 - sign * 0.05),

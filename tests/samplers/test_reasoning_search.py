@@ -314,6 +314,10 @@ def test_a_prompt_too_long_and_knobs_out_of_range_are_refused():
     lm = ShortContext(table=jnp.zeros((2, 2)))
     with pytest.raises(ValueError, match="over the context length 4: shorten"):
         Reasoning(lm, [0, 1, 0], HALF, max_steps=2, tokens_per_step=1)
+    with pytest.raises(ValueError, match="max_new_tokens must be at least 1, got 0"):
+        Reasoning(lm, [0], HALF, max_steps=2, tokens_per_step=1, max_new_tokens=0)
+    with pytest.raises(ValueError, match="ess is a fraction"):
+        reasoning_filter(SearchModel(3, 1).writer(), ess=0.0)
     with pytest.raises(ValueError, match="at least 1, got 0"):
         Prune(FinalReward(), 0)
     with pytest.raises(ValueError, match="width=4 does not divide island_size=6"):
