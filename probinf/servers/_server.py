@@ -49,6 +49,7 @@ class ModelServer:
 
     def __init__(self, engine: Engine, reward: Score | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.engine, self.reward = engine, reward
+        self._scoring = threading.Lock()
         self._http = _Http((host, port), _handler(self))
         self._thread: threading.Thread | None = None
 
@@ -117,7 +118,9 @@ class ModelServer:
             raise RequestError('input must be a list of {"prompt": text, "response": text}')
         data = []
         for index, pair in enumerate(pairs):
-            scores = self.reward(pair["prompt"], pair["response"])
+            # A function of somebody's model need not be safe to call from the threads of several requests.
+            with self._scoring:
+                scores = self.reward(pair["prompt"], pair["response"])
             steps = [float(x) for x in scores] if isinstance(scores, Sequence) else [float(scores)]
             data.append({"index": index, "scores": steps})
         return {"object": "list", "model": self.engine.name, "data": data}

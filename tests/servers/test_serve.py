@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -202,6 +203,23 @@ def test_what_cannot_be_answered_is_told(server, path, body, status, told):
 def test_a_body_that_is_too_long_is_not_read(server):
     code, answer = plain(server, "/v1/completions", b"{}", **{"Content-Length": str(1 << 23)})
     assert code == 413 and "4194304 bytes" in answer["error"]["message"]
+
+
+def test_a_reward_is_asked_by_one_request_at_a_time():
+    inside, most = [], []
+
+    def slow(prompt, response):
+        inside.append(response)
+        time.sleep(0.05)
+        most.append(len(inside))
+        inside.remove(response)
+        return 0.5
+
+    with ModelServer(tiny_engine(), slow) as server:
+        reward = RemoteReward(server.url, "tiny", list_size=1, concurrency=4)
+        assert reward.log_odds("", ["a", "b", "c", "d"]) == [0.0] * 4
+        reward.close()
+    assert max(most) == 1
 
 
 def test_a_server_without_reward_or_with_a_broken_one(client):
