@@ -34,7 +34,9 @@ LEVELS = {
     "medium": RewardConfig(
         2_000, 4, training=TrainingConfig(steps=200, batch=64, learning_rate=1e-3, weight_decay=0.1)
     ),
-    "strong": RewardConfig(20_000, 8),
+    "strong": RewardConfig(
+        60_000, 8, training=TrainingConfig(steps=2_000, batch=64, learning_rate=1e-3, weight_decay=0.1)
+    ),
 }
 
 

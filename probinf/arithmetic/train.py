@@ -17,7 +17,7 @@ from probinf.arithmetic._rollouts import roll_out
 from probinf.arithmetic._weights import decoder_of
 
 SHIPPED = TrainingConfig(steps=800, batch=64)
-_PROBLEMS = 3_000  # of the reward split: more than 20,000 steps
+_PROBLEMS = 9_000  # of the reward split: more than 60,000 steps
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -135,8 +135,7 @@ def particle_scaling_ablations_data(
 def _cells(bench: ArithmeticBench, plan: Plan) -> list[Cell]:
     strong, most = bench.writer(), max(plan.budgets)
 
-    def each(name: str, rule: WeightRule, writer: Reasoning, *more: int) -> list[Cell]:
-        sizes = sorted({*plan.budgets, *more})
+    def each(name: str, rule: WeightRule, writer: Reasoning, sizes: Sequence[int] = plan.budgets) -> list[Cell]:
         return [Cell(name, Search(Filter(rule, n), n), n, writer, {n: Lanes(0, n, n)}) for n in sizes]
 
     def chains(chain: int) -> list[Cell]:
@@ -151,7 +150,7 @@ def _cells(bench: ArithmeticBench, plan: Plan) -> list[Cell]:
         return Cell(f"{name}/{n}", Gibbs(n, sweeps, ancestors), total, strong, groups)
 
     return [
-        *each("reference", Odds(), strong, 16),
+        *each("reference", Odds(), strong, sorted({*plan.budgets, 16})),
         *(
             cell
             for level in ("weak", "medium", "oracle")
@@ -161,7 +160,6 @@ def _cells(bench: ArithmeticBench, plan: Plan) -> list[Cell]:
         *each("aggregate product", Odds(aggregate="product"), strong),
         *(cell for t in _TEMPERATURES for cell in each(f"temperature {t}", Odds(), bench.writer(temperature=t))),
         gibbs("gibbs", 4, False, most),
-        gibbs("gibbs", 8, False, most),
         gibbs("gibbs, ancestors", 4, True, 16),
         *chains(4),
         *chains(8),
@@ -189,9 +187,10 @@ def plot_particle_scaling_ablations(dataset: xarray.Dataset) -> Figure:
             axes = figure.add_subplot(grid[0, column], sharey=shared)
             shared = axes
             for (label, curve), color in zip(curves.items(), _COLORS, strict=False):
-                draw_curve(axes, accuracies, f"{curve}/argmax", label, color)
-            budget_axis(axes, heading, sorted(int(n) for n in dataset["budget"].values), label=False)
-            axes.legend(frameon=False, fontsize=8, loc="lower right")
+                draw_curve(axes, accuracies, f"{curve}/argmax", label + _price(dataset, curve), color)
+            budget_axis(axes, heading, [n for n in BUDGETS if n in dataset["budget"].values], label=False)
+            axes.set_ylim(0, 1)
+            axes.legend(frameon=False, fontsize=8, loc="lower left")
         shared = None
         for column, (heading, curves, budgets) in enumerate(_PUBLISHED):
             axes = figure.add_subplot(grid[1, column], sharey=shared)
@@ -200,6 +199,15 @@ def plot_particle_scaling_ablations(dataset: xarray.Dataset) -> Figure:
             budget_axis(axes, heading, budgets)
             axes.legend(frameon=False, fontsize=7, loc="lower right")
     return figure
+
+
+def _price(dataset: xarray.Dataset, curve: str) -> str:
+    """How many more tokens a search reads than it has generations to show for, where that is more than a tenth."""
+    if curve not in dataset["cell"].values or "reference" not in dataset["cell"].values:
+        return ""
+    tokens = dataset["tokens"] / dataset["budget"]
+    more = float(tokens.sel(cell=curve).mean() / tokens.sel(cell="reference").mean())
+    return f" ({more:.1f} x the tokens)" if more > 1.1 else ""
 
 
 _PANELS: Mapping[str, Mapping[str, str]] = {
@@ -214,7 +222,6 @@ _PANELS: Mapping[str, Mapping[str, str]] = {
     "Particle Gibbs": {
         "filter": "reference",
         "Gibbs, N=4": "gibbs/4",
-        "Gibbs, N=8": "gibbs/8",
         "N=4, ancestor sampling": "gibbs, ancestors/4",
     },
     "Chains and tempering": {

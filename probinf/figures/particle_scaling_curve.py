@@ -86,8 +86,8 @@ def particle_scaling_curve_data(
 def _cells(bench: ArithmeticBench, plan: Plan) -> list[Cell]:
     strong, flawed, most = bench.writer("strong"), bench.writer("30 % false"), max(plan.budgets)
     wide = [n for n in plan.budgets if n >= _WIDTH]
-    some = [n for n in plan.budgets if n in (4, 16, 64)]
-    few = [n for n in plan.budgets if n in (2, 8, 64)]
+    some = [n for n in plan.budgets if n == 64]
+    few = [n for n in plan.budgets if n in (8, 64)]
 
     def each(name: str, make: Callable[[Reasoning], Sampler], writer: Reasoning, sizes: list[int]) -> list[Cell]:
         return [Cell(name, Search(make, n), n, writer, {n: Lanes(0, n, n)}) for n in sizes]
@@ -99,8 +99,8 @@ def _cells(bench: ArithmeticBench, plan: Plan) -> list[Cell]:
             "pool, 30 % false", Search(solution_pool, most), most, flawed, {n: Lanes(0, most, n) for n in plan.budgets}
         ),
         *each("PF", filter_by_odds, strong, list(plan.budgets)),
-        *each("DVTS", trees, strong, wide),
-        *each("beam", beam, strong, [n for n in wide if n <= 64]),
+        *each("DVTS", trees, strong, [n for n in wide if n <= 64]),
+        *each("beam", beam, strong, some),
         *each("PF product", filter_by_product, strong, some),
         *each("PF value ratio", filter_by_ratio, strong, some),
         *each(_FALSE, filter_by_odds, flawed, few),
