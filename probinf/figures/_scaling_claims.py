@@ -17,7 +17,7 @@ from jaxtyping import Float
 from probinf.figures._claims import Claim, Finding, Relation
 from probinf.figures._estimators import Bootstrap, interval
 
-_PAPER = "arXiv:2502.01618"
+_PAPER, _OURS = "arXiv:2502.01618", "ours"
 _SEED = 17
 _DOUBLINGS = (1, 2, 4, 8, 16, 32)
 
@@ -126,13 +126,13 @@ def particle_scaling_curve_claims(dataset: xarray.Dataset) -> list[Finding]:
                [("PF/argmax", 128), ("PF/argmax", 64)], _minus, "+.004 (Llama-1B), -.004 (Qwen-1.5B)"),
         judged(a, f"{name}/selection", "selection matters: a weighted vote beats argmax on the same clouds",
                "accuracy of PF weighted vote minus PF argmax at N=64", ">", 0.0,
-               [("PF/vote", 64), ("PF/argmax", 64)], _minus),
+               [("PF/vote", 64), ("PF/argmax", 64)], _minus, paper=_OURS),
         judged(a, f"{name}/turnover-argmax", "with 30 % of wrong endings scored as right, argmax turns over",
                "accuracy of PF argmax at N=8 minus N=64, false positives .3", ">", 0.0,
-               [("PF, 30 % false/argmax", 8), ("PF, 30 % false/argmax", 64)], _minus),
+               [("PF, 30 % false/argmax", 8), ("PF, 30 % false/argmax", 64)], _minus, paper=_OURS),
         judged(a, f"{name}/turnover-vote", "and a weighted vote does not",
                "accuracy of PF weighted vote at N=64 minus N=8, false positives .3", ">", -0.02,
-               [("PF, 30 % false/vote", 64), ("PF, 30 % false/vote", 8)], _minus),
+               [("PF, 30 % false/vote", 64), ("PF, 30 % false/vote", 8)], _minus, paper=_OURS),
     ]  # fmt: skip
     return [finding for finding in found if finding is not None]
 
@@ -146,7 +146,7 @@ def particle_scaling_ablations_claims(dataset: xarray.Dataset) -> list[Finding]:
                [("gibbs/4/argmax", 16), ("reference/argmax", 16)], _minus, "-.15 (figure 7)"),
         judged(a, f"{name}/S5-ancestors", "ancestor sampling does not hurt particle Gibbs",
                "accuracy with minus without ancestor sampling, 4 particles and 4 sweeps", ">", -0.02,
-               [("gibbs, ancestors/4/argmax", 16), ("gibbs/4/argmax", 16)], _minus),
+               [("gibbs, ancestors/4/argmax", 16), ("gibbs/4/argmax", 16)], _minus, paper=_OURS),
         judged(a, f"{name}/S6-medium", "S6: reward models rank by their AUC: strong above medium",
                "accuracy of PF argmax at N=32, strong minus medium reward model", ">", 0.0,
                [("reference/argmax", 32), ("reward medium/argmax", 32)], _minus),
@@ -164,6 +164,6 @@ def particle_scaling_ablations_claims(dataset: xarray.Dataset) -> list[Finding]:
                [("chains/8/argmax", 32), ("reference/argmax", 32)], _minus, "+.01 (figure 8)"),
         judged(a, f"{name}/swaps", "real swaps between temperatures beat independent chains",
                "accuracy of tempering (2 temperatures, 4 particles) minus chains of 4 at N=32, argmax", ">", 0.0,
-               [("tempering/4/argmax", 32), ("chains/4/argmax", 32)], _minus),
+               [("tempering/4/argmax", 32), ("chains/4/argmax", 32)], _minus, paper=_OURS),
     ]  # fmt: skip
     return [finding for finding in found if finding is not None]
