@@ -146,6 +146,14 @@ def test_claims_about_the_ablations_can_hold_and_fail(sign, verdict):
     assert found == dict.fromkeys(found, verdict)
 
 
+def test_our_own_claims_are_not_ascribed_to_the_paper():
+    findings = particle_scaling_curve_claims(table(like_the_paper()))
+    findings += particle_scaling_ablations_claims(table(variants()))
+    ours = {f.claim.id.partition("/")[2] for f in findings if f.claim.paper == "ours"}
+    assert ours == {"selection", "turnover-argmax", "turnover-vote", "S5-ancestors", "swaps"}
+    assert not any(f.claim.published for f in findings if f.claim.paper == "ours")
+
+
 def test_what_was_not_run_is_not_judged():
     assert particle_scaling_curve_claims(table({"PF/argmax": {1: 0.3}})) == []
 
