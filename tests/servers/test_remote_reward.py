@@ -84,6 +84,7 @@ def test_functions_and_mistakes():
     assert TextRewardFunction(lambda prompt, response: len(response) / 4).log_odds("", ["ab", ""]) == [0.0, -math.inf]
     with pytest.raises(ValueError, match="path must start"):
         RemoteReward("http://h/v1", "m", path="rewards")
-    for knob in ("list_size", "concurrency"):
-        with pytest.raises(ValueError, match=knob):
-            RemoteReward("http://h/v1", "m", **{knob: 0})
+    with pytest.raises(ValueError, match="list_size"):
+        RemoteReward("http://h/v1", "m", list_size=0)
+    with pytest.raises(ValueError, match="concurrency"):
+        RemoteReward("http://h/v1", "m", concurrency=0)
