@@ -83,6 +83,7 @@ def run_cells(
             "n": cell.n,
             "groups": sorted(cell.groups.items()),
             "search": str(cell.search),
+            "search_numbers": fingerprint(cell.search),
             "writer": fingerprint(cell.writer),
             "problems": plan.problems,
             "seeds": plan.seeds,

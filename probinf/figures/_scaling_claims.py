@@ -3,7 +3,17 @@
 S1 to S6 are statements of arXiv 2502.01618 about its curves on MATH500, made into criteria for our own small model on
 chained arithmetic; the paper prints no error bars, and itself misses some of them (S2 on Qwen2.5-Math-1.5B). The other
 claims are ours. Accuracy is a mean over problems and seeds; intervals are bootstraps over both, with fixed seeds, and
-differences are paired by problem. Nothing corrects for their number.
+differences are paired by problem. Nothing corrects for their number. A smallest difference is a biased estimate: where
+all true differences are equal, the least of noisy ones lies below them, so these claims are judged strictly.
+
+What was seen before the run: a pilot on 20 problems and 2 seeds, with other keys, to try the code. In it argmax turned
+over even with the strong reward model of the time, after which that model was trained anew, on three times as many
+prefixes and for longer ("strong" and "medium" now differ in training time as well as in data). No criterion changed.
+Before the pilot, the claim about swaps went from 8 particles to 4, and curves were renamed.
+
+Two comparisons follow the paper and are not even-handed: S5 takes the best of the last sweep's 4 solutions against the
+best of a filter's 16, and tempering takes the best of the 16 solutions that it keeps of 34 written against the best of
+32.
 """
 
 from __future__ import annotations

@@ -100,8 +100,12 @@ class Tempering(eqx.Module):
             return state, info.kernel.cloud
 
         keys = jax.random.split(chain_key, self.transitions)
-        _, clouds = jax.lax.scan(transition, kernel.init(start_key), keys)
-        return _in_a_row(clouds, 2)
+        state, clouds = jax.lax.scan(transition, kernel.init(start_key), keys)
+        cloud = _in_a_row(clouds, 2)
+        # The chains' own ledgers count the start and the first moves too, whose clouds are not kept.
+        paid = lambda c: (c.values.spent.tokens, c.values.spent.reward_calls)  # noqa: E731
+        spent = [jnp.zeros(cloud.n, x.dtype).at[0].set(x.sum()) for x in paid(cloud.replace(values=state))]
+        return eqx.tree_at(paid, cloud, tuple(spent))
 
 
 def _in_a_row(clouds: Particles[Solutions], axes: int) -> Particles[Solutions]:

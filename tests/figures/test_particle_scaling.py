@@ -20,7 +20,8 @@ from probinf.figures import (
 from probinf.figures import _scaling_published as published
 from probinf.figures._cells import Cells
 from probinf.figures._scaling_bench import Cell, run_cells
-from probinf.figures._scaling_runs import Lanes, Problems, Search
+from probinf.figures._scaling_runs import Lanes, Problems, Search, final_clouds
+from probinf.figures.particle_scaling_ablations import Gibbs, Tempering
 from probinf.lm import Reasoning, RewardFunction, TableLM
 from probinf.samplers import solution_pool
 
@@ -71,6 +72,16 @@ def test_a_toy_run_gives_the_accuracies_that_its_law_implies(tmp_path):
     # A second run reads what the first has kept.
     xarray.testing.assert_equal(run(Counting(tmp_path)), dataset)
     assert len(seen) == 1
+
+
+def test_sweeps_and_temperatures_lie_side_by_side_and_all_is_paid():
+    writer, problems = toy()
+    keys = jax.random.split(jax.random.key(1), 3)
+    # Three clouds of two solutions of one token; then two starts, and two moves of two solutions at two temperatures.
+    for search, lanes, paid in ((Gibbs(2, 3, False), 6, 6), (Tempering(2, 1), 4, 2 + 8)):
+        clouds = final_clouds(search, writer, first_token, problems, keys)
+        assert clouds.answers.shape == (3, lanes)
+        assert clouds.tokens.tolist() == clouds.reward_calls.tolist() == [paid] * 3
 
 
 def table(accuracy, *, problems=60, seeds=5):
