@@ -67,7 +67,7 @@ def _filter_cases() -> tuple[SamplerCase, ...]:
     )
 
 
-def _rules() -> tuple[tuple[WeightRule, SearchModel, Callable[[np.ndarray], float]], ...]:
+def _rules() -> tuple[tuple[WeightRule, SearchModel, Callable[[np.ndarray], Any]], ...]:
     """Each rule with the factor of a whole solution from its rewards: the papers' formulas, not the potentials."""
     # Made when asked for: the temperature of a rule is an array.
     return (
