@@ -146,7 +146,7 @@ def _ours(axes: Axes, accuracies: Accuracies) -> None:
         draw_curve(axes, accuracies, curve, label, color)
     if accuracies.has("greedy/argmax", 1):
         axes.axhline(accuracies.mean("greedy/argmax", 1), color="black", linewidth=0.8, linestyle=":")
-        axes.text(1, accuracies.mean("greedy/argmax", 1), "greedy ", va="bottom", fontsize=8)
+        axes.text(max(BUDGETS), accuracies.mean("greedy/argmax", 1), "greedy", va="bottom", ha="right", fontsize=8)
     budget_axis(axes, "Ours")
     axes.set_ylim(0, 1)
     axes.set_ylabel("accuracy")
@@ -173,8 +173,10 @@ def _crossed(axes: Axes, accuracies: Accuracies) -> None:
     axes.set_axisbelow(True)
     axes.set_xlabel("accuracy")
     axes.set_title(f"Search x selection at N = {n}")
-    axes.set_xlim(0, 1)
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    # Room for the legend on the right.
+    axes.set_xlim(0, 1.2)
+    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    axes.legend(frameon=False, fontsize=8, loc="upper right", handletextpad=0.2)
 
 
 def _tokens(axes: Axes, dataset: xarray.Dataset, accuracies: Accuracies) -> None:
@@ -183,7 +185,6 @@ def _tokens(axes: Axes, dataset: xarray.Dataset, accuracies: Accuracies) -> None
         ("PF", "argmax", "particle filter, argmax", BLUE),
         ("PF", "vote", "particle filter, weighted vote", GREEN),
         ("DVTS", "vote", "DVTS, weighted vote", ORANGE),
-        ("beam", "argmax", "beam, argmax", PINK),
         ("pool", "vote", "weighted best-of-n", GRAY),
     ):
         budgets = accuracies.budgets(f"{cell}/{selection}")
