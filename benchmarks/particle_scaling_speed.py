@@ -22,7 +22,7 @@ from probinf import Resample, spawn
 from probinf._particles import take_lanes
 from probinf.arithmetic import VOCABULARY, answer_of
 from probinf.figures._scaling_arithmetic import arithmetic_bench
-from probinf.figures._scaling_runs import Search, final_clouds
+from probinf.figures._scaling_runs import LANES, Search, final_clouds
 from probinf.figures.particle_scaling_curve import filter_by_odds
 from probinf.resampling import Multinomial
 
@@ -46,15 +46,24 @@ def right_share(clouds, problems):
     return np.asarray(chosen == problems.answers, float)
 
 
+@eqx.filter_jit
+def in_batches(search, writer, answer, problems, keys, size):
+    """All problems in one program, `size` of them side by side."""
+    rows = jax.tree.map(lambda leaf: leaf.reshape(-1, size, *leaf.shape[1:]), (problems, keys))
+    clouds = jax.lax.map(lambda row: final_clouds(search, writer, answer, *row), rows)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), clouds)
+
+
 def one_program(count, n):
     """All problems in one compiled call."""
     bench = arithmetic_bench(count)
     search, writer = Search(filter_by_odds, n), bench.writer()
     keys = jax.vmap(lambda seed: jax.random.split(jax.random.key(seed), count))(jnp.arange(8))
     started = time.perf_counter()
-    program = final_clouds.lower(search, writer, bench.answer, bench.problems, keys[0]).compile()
+    size = LANES // n
+    program = in_batches.lower(search, writer, bench.answer, bench.problems, keys[0], size).compile()
     compiling = time.perf_counter() - started
-    run = lambda i: program(search, writer, bench.answer, bench.problems, keys[i])  # noqa: E731
+    run = lambda i: program(search, writer, bench.answer, bench.problems, keys[i], size)  # noqa: E731
     took = seconds(run)
     clouds = run(0)
     tokens = int(clouds.tokens.sum())
@@ -62,7 +71,8 @@ def one_program(count, n):
     print(f"| tokens/s (drawn) | {tokens / took:,.0f} |")
     print(f"| solutions/s | {n * count / took:,.0f} |")
     print(f"| compiling, seconds | {compiling:.1f} |")
-    share = resampling_seconds(bench, writer, count, n) / took
+    # Ten problems at a time, as in the run.
+    share = resampling_seconds(bench, writer, size, n) * (count / size) / took
     print(f"| resampling, share of the time (target < 2 %) | {100 * share:.1f} % |")
 
 
@@ -73,7 +83,7 @@ def resampling_seconds(bench, writer, count, n):
     @eqx.filter_jit
     def clouds():
         start = lambda ids, length: writer.with_prompt(ids, length).start().sample_lanes(jax.random.key(0), (), n)  # noqa: E731
-        return jax.vmap(start)(bench.problems.prompt_ids, bench.problems.lengths)
+        return jax.vmap(start)(bench.problems.prompt_ids[:count], bench.problems.lengths[:count])
 
     @eqx.filter_jit
     def all_rounds(values, key):
