@@ -26,7 +26,7 @@ from probinf.figures._scaling_runs import LANES, Search, final_clouds
 from probinf.figures.particle_scaling_curve import filter_by_odds
 from probinf.resampling import Multinomial
 
-STEP_MARK = ";"
+STEP_MARK, END = ";", "<eos>"
 
 
 def seconds(run, repeats=3):
@@ -125,9 +125,10 @@ class Backend:
         odds = np.asarray(self.cloud.log_odds)[np.arange(n), np.asarray(self.cloud.steps) - 1]
         answers = []
         for i, text in enumerate(texts):
-            whole = "".join(VOCABULARY[t] for t in tokens[i, : lengths[i]])
+            whole = "".join(f" {VOCABULARY[t]}" for t in tokens[i, : lengths[i]])
             self.rows[whole] = i
-            self.rewards[whole] = float(1 / (1 + np.exp(-odds[i])))
+            # The driver takes the end mark off before it asks for the reward.
+            self.rewards[whole] = self.rewards[whole.removesuffix(END)] = float(1 / (1 + np.exp(-odds[i])))
             answers.append({"role": "assistant", "content": whole[len(text) :]})
         return answers
 
@@ -157,7 +158,7 @@ def against_its_hub(folder, count, n):
     writer, problems = bench.writer(), bench.problems
     search = Search(filter_by_odds, n)
     generation = StepGeneration(
-        writer.max_steps, step_token=[STEP_MARK], stop_token=VOCABULARY[writer.continuation.lm.stop_tokens[0]],
+        writer.max_steps, step_token=[STEP_MARK], stop_token=END,
         temperature=1.0, include_stop_str_in_output=True,
     )  # fmt: skip
     backend = Backend(writer)
@@ -204,15 +205,8 @@ def against_its_hub(folder, count, n):
 
 
 def _answer(text, index):
-    """The answer of a text that the vocabulary spells, -1 for none."""
-    tokens, rest = [], text
-    longest = sorted(index, key=len, reverse=True)
-    while rest:
-        piece = next((piece for piece in longest if piece and rest.startswith(piece)), None)
-        if piece is None:
-            return -1
-        tokens.append(index[piece])
-        rest = rest[len(piece) :]
+    """The answer of a text, -1 for none."""
+    tokens = [index[piece] for piece in text.split()]
     return int(answer_of(jnp.asarray(tokens, jnp.int32), jnp.int32(len(tokens))))
 
 
