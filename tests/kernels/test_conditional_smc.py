@@ -13,10 +13,10 @@ from probinf.resampling import Killing, Multinomial, Residual, Scheme, Settled, 
 from probinf.validity import invariance_error, row_sum_error
 
 SCHEMES = [Multinomial(), Systematic(), Stratified(), Residual(), Killing(), Settled(Systematic())]
-# Three steps at two lanes for all; at three lanes as many steps as can be enumerated in seconds.
+# Three steps at two lanes for all, two steps at three lanes: more worlds cost more than they tell.
 CASES = [(scheme, 2, 3) for scheme in SCHEMES] + [
-    (Multinomial(), 3, 3),
-    (Systematic(), 3, 3),
+    (Multinomial(), 3, 2),
+    (Systematic(), 3, 2),
     (Settled(Systematic()), 3, 2),
     (Stratified(), 3, 2),
     (Residual(), 3, 2),
