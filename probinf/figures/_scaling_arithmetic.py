@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+import xarray
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from probinf.arithmetic import (
     ArithmeticModels,
@@ -19,6 +21,8 @@ from probinf.arithmetic import (
     right_answer,
     with_false_positives,
 )
+from probinf.figures._cells import Cells
+from probinf.figures._scaling_bench import Cell, Plan, Progress, plan_of, run_cells
 from probinf.figures._scaling_runs import Problems
 from probinf.lm import Generation, Reasoning
 
@@ -64,3 +68,24 @@ def arithmetic_bench(problems: int) -> ArithmeticBench:
         Problems(ids, lengths, jax.vmap(right_answer)(drawn)),
         {"language_model": f"A decoder of {size / 1e6:.2f} million parameters"},
     )
+
+
+def run_on_arithmetic(
+    key: PRNGKeyArray,
+    budget: str | Plan,
+    plans: Mapping[str, Plan],
+    make_cells: Callable[[ArithmeticBench, Plan], Sequence[Cell]],
+    bench: ArithmeticBench | None,
+    store: Cells | None,
+    progress: Progress | None,
+) -> xarray.Dataset:
+    """Runs the cells of a plan, by default on the shipped models: see `run_cells` for the layout.
+
+    Raises: ValueError for an unknown budget.
+    """
+    plan = plan_of(budget, plans)
+    bench = arithmetic_bench(plan.problems) if bench is None else bench
+    cells = make_cells(bench, plan)
+    dataset = run_cells(key, cells, bench.answer, bench.problems, plan, store=store, progress=progress)
+    dataset.attrs |= {"budget": budget if isinstance(budget, str) else "custom", **bench.description}
+    return dataset

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from probinf import Particles, Sampler, spawn
 from probinf.figures._cells import Cells
-from probinf.figures._scaling_arithmetic import ArithmeticBench, arithmetic_bench
-from probinf.figures._scaling_bench import Cell, Plan, plan_of, run_cells
+from probinf.figures._scaling_arithmetic import ArithmeticBench, run_on_arithmetic
+from probinf.figures._scaling_bench import Cell, Plan, Progress
 from probinf.figures._scaling_claims import Accuracies
 from probinf.figures._scaling_plot import budget_axis, draw_curve, draw_published
 from probinf.figures._scaling_published import BUDGETS, FIGURE_4, FIGURE_5, FIGURE_6, FIGURE_7, FIGURE_8, LATE_BUDGETS
@@ -31,8 +31,6 @@ from probinf.samplers import (
     reasoning_tempering,
 )
 from probinf.samplers._solution_law import at_rest
-
-Progress = Callable[[int, int, str], None]
 
 PLANS = {
     "smoke": Plan(problems=200, seeds=5, budgets=(8, 32)),
@@ -129,11 +127,7 @@ def particle_scaling_ablations_data(
 
     Raises: ValueError for an unknown budget.
     """
-    plan = plan_of(budget, PLANS)
-    bench = arithmetic_bench(plan.problems) if bench is None else bench
-    dataset = run_cells(key, _cells(bench, plan), bench.answer, bench.problems, plan, store=cells, progress=progress)
-    dataset.attrs |= {"budget": budget if isinstance(budget, str) else "custom", **bench.description}
-    return dataset
+    return run_on_arithmetic(key, budget, PLANS, _cells, bench, cells, progress)
 
 
 def _cells(bench: ArithmeticBench, plan: Plan) -> list[Cell]:

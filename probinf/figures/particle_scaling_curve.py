@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from probinf import Sampler
 from probinf.figures._cells import Cells
-from probinf.figures._scaling_arithmetic import ArithmeticBench, arithmetic_bench
-from probinf.figures._scaling_bench import Cell, Plan, plan_of, run_cells
+from probinf.figures._scaling_arithmetic import ArithmeticBench, run_on_arithmetic
+from probinf.figures._scaling_bench import Cell, Plan, Progress
 from probinf.figures._scaling_claims import Accuracies
 from probinf.figures._scaling_plot import budget_axis, draw_curve, draw_published
 from probinf.figures._scaling_published import BUDGETS, FIGURE_2
@@ -24,8 +24,6 @@ from probinf.figures._scaling_runs import Lanes, Search
 from probinf.figures._validity_style import BLUE, GRAY, GREEN, ORANGE, PINK, STYLE, title
 from probinf.lm import Reasoning
 from probinf.samplers import Odds, Product, ValueRatio, beam_search, dvts, greedy, reasoning_filter, solution_pool
-
-Progress = Callable[[int, int, str], None]
 
 PLANS = {
     "smoke": Plan(problems=200, seeds=5, budgets=BUDGETS),
@@ -76,11 +74,7 @@ def particle_scaling_curve_data(
 
     Raises: ValueError for an unknown budget.
     """
-    plan = plan_of(budget, PLANS)
-    bench = arithmetic_bench(plan.problems) if bench is None else bench
-    dataset = run_cells(key, _cells(bench, plan), bench.answer, bench.problems, plan, store=cells, progress=progress)
-    dataset.attrs |= {"budget": budget if isinstance(budget, str) else "custom", **bench.description}
-    return dataset
+    return run_on_arithmetic(key, budget, PLANS, _cells, bench, cells, progress)
 
 
 def _cells(bench: ArithmeticBench, plan: Plan) -> list[Cell]:
