@@ -1,12 +1,16 @@
-"""Finite distributions drawn through `choice`, so that every sampler over them can be enumerated.
+"""Finite distributions drawn through `choice`, so that every sampler over them can be enumerated; mixtures of Gaussians.
 
-Continuous distributions are numpyro's: `Draw(numpyro.distributions.Normal(0.0, 1.0))` needs nothing from
+Other continuous distributions are numpyro's: `Draw(numpyro.distributions.Normal(0.0, 1.0))` needs nothing from
 here.
 """
 
 from probinf.distributions._categorical import Categorical as Categorical
 from probinf.distributions._finite_state import FiniteDynamics as FiniteDynamics
 from probinf.distributions._finite_state import FiniteStateModel as FiniteStateModel
+from probinf.distributions._gmm import GMM as GMM
+from probinf.distributions._gmm_linear import condition_components as condition_components
+from probinf.distributions._gmm_linear import condition_linear as condition_linear
+from probinf.distributions._gmm_linear import push_affine as push_affine
 from probinf.distributions._hidden_markov import Emission as Emission
 from probinf.distributions._hidden_markov import HiddenMarkovModel as HiddenMarkovModel
 from probinf.distributions._hidden_markov import InitialState as InitialState

@@ -1,0 +1,153 @@
+"""Mixtures of Gaussians with full covariances: priors that stay in the family under everything linear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.scipy.linalg import solve_triangular
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from probinf._choice import choice
+from probinf._measure import Distribution
+
+# Weights that are further from one are a mistake, not rounding.
+_SUM_TOLERANCE = 1e-4
+
+
+def _float(x: Any) -> Array:
+    return x if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.floating) else jnp.asarray(x, float)
+
+
+class GMM(Distribution):
+    """A mixture of K Gaussians on R^D: `log_weights`, `means`, and lower Cholesky factors `scales` of covariances.
+
+    A component of weight zero (log-weight -inf) is absent: mixtures of different sizes share one shape that way, and
+    what an absent component's mean and scale hold never matters. The mathematics is written for one mixture; a batch of
+    them is one of these with a leading axis on every array, under `jax.vmap`.
+
+    Law: density `sum_k exp(log_weights_k) N(x; means_k, scales_k scales_k')`, normalized.
+
+    Raises: ValueError for shapes that disagree, weights that do not sum to one, scales that are not lower triangular
+    with a positive diagonal, and numbers that are not finite, where these can be seen (not inside a trace).
+    """
+
+    log_weights: Float[Array, " K"] = eqx.field(converter=_float)
+    means: Float[Array, "K D"] = eqx.field(converter=_float)
+    scales: Float[Array, "K D D"] = eqx.field(converter=_float)
+    name: str = eqx.field(static=True, default="gmm")  # pyright: ignore[reportIncompatibleMethodOverride]
+
+    def __check_init__(self):
+        """Rejects what is no mixture."""
+        k, d = self.means.shape if self.means.ndim == 2 else (0, 0)
+        if min(k, d) < 1 or self.log_weights.shape != (k,) or self.scales.shape != (k, d, d):
+            raise ValueError(
+                "a mixture of K Gaussians in D dimensions needs log-weights [K], means [K, D] and Cholesky factors "
+                f"[K, D, D], got {self.log_weights.shape}, {self.means.shape} and {self.scales.shape}; batches are "
+                "made by jax.vmap"
+            )
+        if not any(isinstance(leaf, Tracer) for leaf in (self.log_weights, self.means, self.scales)):
+            _check_values(np.asarray(self.log_weights), np.asarray(self.means), np.asarray(self.scales))
+
+    @classmethod
+    def of(cls, weights: Any, means: Any, covariances: Any, name: str = "gmm") -> GMM:
+        """The mixture with these weights (not logs), means and covariance matrices.
+
+        Raises: ValueError as the class does, and for a covariance that is not symmetric positive definite.
+        """
+        covariances = _float(covariances)
+        scales = jnp.linalg.cholesky(covariances)
+        if not isinstance(scales, Tracer):
+            values = np.asarray(covariances)
+            symmetric = np.allclose(values, np.swapaxes(values, -1, -2), rtol=1e-4, atol=1e-6)
+            if not symmetric or not np.isfinite(np.asarray(scales)).all():
+                raise ValueError("covariances must be symmetric positive definite, got one that is not")
+        return cls(jnp.log(_float(weights)), means, scales, name)
+
+    @property
+    def components(self) -> int:
+        """Number of components, absent ones included."""
+        return self.means.shape[0]
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the space."""
+        return self.means.shape[1]
+
+    @property
+    def present(self) -> Bool[Array, " K"]:
+        """Which components have a weight."""
+        return self.log_weights > -jnp.inf
+
+    @property
+    def mean(self) -> Float[Array, " D"]:
+        """The mixture's mean."""
+        return self._weights @ self.held_means
+
+    @property
+    def covariance(self) -> Float[Array, "D D"]:
+        """The mixture's covariance: the mean of the components' covariances and the covariance of their means."""
+        away = self.held_means - self.mean
+        within = jnp.einsum("k,kij,klj->il", self._weights, self.held_scales, self.held_scales)
+        return within + jnp.einsum("k,ki,kj->ij", self._weights, away, away)
+
+    def sample(self, key: PRNGKeyArray, x: Any) -> Float[Array, " D"]:
+        """A component by its weight, then a point of it; what came before does not matter."""
+        del x
+        which, where = jax.random.split(key)
+        k = choice(which, self.log_weights)
+        return self.means[k] + self.scales[k] @ jax.random.normal(where, (self.dimension,), self.means.dtype)
+
+    def component_log_densities(self, x: Float[Array, " D"]) -> Float[Array, " K"]:
+        """Log-density of a point under each component, without the weights; the mixture's own for absent ones."""
+        z = jax.vmap(lambda scale, away: solve_triangular(scale, away, lower=True))(
+            self.held_scales, x - self.held_means
+        )
+        log_det = jnp.sum(jnp.log(jnp.diagonal(self.held_scales, axis1=-2, axis2=-1)), axis=-1)
+        return -0.5 * jnp.sum(z**2, axis=-1) - log_det - 0.5 * self.dimension * jnp.log(2 * jnp.pi)
+
+    def log_density(self, x: Float[Array, " D"]) -> Float[Array, ""]:
+        """Log-density of a point, in nats."""
+        return jax.nn.logsumexp(self.log_weights + self.component_log_densities(x))
+
+    def renamed(self, name: str) -> GMM:
+        """The same mixture under another name in measures."""
+        return GMM(self.log_weights, self.means, self.scales, name)
+
+    # What an absent component holds may be anything, infinities too: zero times that would be NaN.
+    @property
+    def held_means(self) -> Float[Array, "K D"]:
+        """The means, zero where a component is absent."""
+        return jnp.where(self.present[:, None], self.means, 0.0)
+
+    @property
+    def held_scales(self) -> Float[Array, "K D D"]:
+        """The scales, the identity where a component is absent."""
+        eye = jnp.eye(self.dimension, dtype=self.scales.dtype)
+        return jnp.where(self.present[:, None, None], self.scales, eye)
+
+    @property
+    def _weights(self) -> Float[Array, " K"]:
+        return jnp.exp(self.log_weights)
+
+
+def _check_values(log_weights: np.ndarray, means: np.ndarray, scales: np.ndarray) -> None:
+    total = np.exp(log_weights.astype(float)).sum()
+    if not abs(total - 1) < _SUM_TOLERANCE:
+        raise ValueError(
+            f"the weights of a mixture must sum to one, got {total:.6g}: subtract their logsumexp from the log-weights"
+        )
+    present = log_weights > -np.inf
+    means, scales = means[present], scales[present]
+    if not (np.isfinite(means).all() and np.isfinite(scales).all()):
+        raise ValueError("the means and Cholesky factors of a mixture must be finite, got NaN or an infinity")
+    diagonal = np.diagonal(scales, axis1=-2, axis2=-1)
+    if (diagonal <= 0).any() or np.triu(scales, 1).any():
+        raise ValueError(
+            "the scales of a mixture must be lower triangular with a positive diagonal: build it from covariances "
+            "with GMM.of(weights, means, covariances)"
+        )
