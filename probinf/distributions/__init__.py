@@ -1,4 +1,4 @@
-"""Finite distributions drawn through `choice`, so that every sampler over them can be enumerated; mixtures of Gaussians.
+"""Finite distributions drawn through `choice`, so that samplers over them can be enumerated; mixtures of Gaussians.
 
 Other continuous distributions are numpyro's: `Draw(numpyro.distributions.Normal(0.0, 1.0))` needs nothing from
 here.
