@@ -14,9 +14,9 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 from rich.progress import track
 
-from probinf.arithmetic._checkpoint import load_tree, save_tree
 from probinf.arithmetic._network import Network, NetworkConfig
 from probinf.arithmetic._traces import Trace, draw_trace
+from probinf.lm._tree_files import load_tree, save_tree
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from probinf.arithmetic._checkpoint import load_tree, save_tree
 from probinf.arithmetic._network import Network, NetworkConfig
 from probinf.arithmetic._vocabulary import END
 from probinf.lm._small_transformer import SmallLayer, SmallTransformer
+from probinf.lm._tree_files import load_tree, save_tree
 
 
 class LogisticHead(eqx.Module):

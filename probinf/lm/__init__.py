@@ -20,6 +20,7 @@ from probinf.lm._solutions import History, Ledger, Solutions, Spent, history_of,
 from probinf.lm._stop import StopTable, stop_table
 from probinf.lm._tokenizer import Tokenizer
 from probinf.lm._toy import TableLM, enumerate_sequences, random_table_lm
+from probinf.lm._tree_files import load_tree, save_tree
 
 __all__ = [
     "Continue",
@@ -53,10 +54,12 @@ __all__ = [
     "get_model",
     "history_of",
     "load_model",
+    "load_tree",
     "log_odds_of",
     "model_path",
     "random_table_lm",
     "resample_block",
+    "save_tree",
     "spending",
     "start_generation",
     "stop_table",

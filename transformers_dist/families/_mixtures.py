@@ -1,0 +1,45 @@
+"""Meta-priors over mixtures of Gaussians."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from probinf.distributions import GMM
+
+
+def draw_mixture(key: PRNGKeyArray, dimension: int, components: int, *, least: int, spread: float = 1.0) -> GMM:
+    """A random mixture with `least` to `components` components.
+
+    Law: how many is uniform; weights Dirichlet(1); means N(0, spread^2); covariances with eigenvalues InvGamma(1, 1)
+    (of at most 100, so that single precision suffices) along axes that are uniform over rotations.
+
+    Source: arXiv 2502.02463, appendix C.1 (means, variances and weights); the rotation is ours, because appendix C.1
+    does not say how its covariances correlate.
+    """
+    how_many, weights, means, variances, axes = jax.random.split(key, 5)
+    count = jax.random.randint(how_many, (), least, components + 1)
+    log_gamma = jnp.log(jax.random.exponential(weights, (components,)))
+    log_weights = jax.nn.log_softmax(jnp.where(jnp.arange(components) < count, log_gamma, -jnp.inf))
+    deviations = jnp.sqrt(jnp.minimum(1 / jax.random.exponential(variances, (components, dimension)), 100.0))
+    rotations = random_rotation(axes, components, dimension)
+    roots = jnp.swapaxes(deviations[:, :, None] * rotations, -1, -2)
+    covariances = jnp.einsum("kij,klj->kil", roots, roots)
+    return GMM(
+        log_weights,
+        spread * jax.random.normal(means, (components, dimension)),
+        jnp.linalg.cholesky(covariances),
+        "prior",
+    )
+
+
+def random_rotation(key: PRNGKeyArray, n: int, dimension: int) -> Float[Array, "n D D"]:
+    """Rotations and reflections, uniform over the orthogonal group."""
+    q, r = jnp.linalg.qr(jax.random.normal(key, (n, dimension, dimension)))
+    return q * jnp.sign(jnp.diagonal(r, axis1=-2, axis2=-1))[:, None, :]
+
+
+def draw_count(key: PRNGKeyArray, least: int, most: int) -> Int[Array, ""]:
+    """A number of data, uniform between two bounds."""
+    return jax.random.randint(key, (), least, most + 1)
