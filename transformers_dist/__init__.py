@@ -9,6 +9,9 @@ from probinf.transformers_dist._network import NetworkConfig as NetworkConfig
 from probinf.transformers_dist._network import published_config as published_config
 from probinf.transformers_dist._problem import Family as Family
 from probinf.transformers_dist._problem import Problem as Problem
+from probinf.transformers_dist._shipped import RECIPES as RECIPES
+from probinf.transformers_dist._shipped import Recipe as Recipe
+from probinf.transformers_dist._shipped import load as load
 from probinf.transformers_dist._training import TrainingConfig as TrainingConfig
 from probinf.transformers_dist._training import train as train
 from probinf.transformers_dist._training import transformer_loss as transformer_loss

@@ -44,6 +44,17 @@ class DistributionTransformer(eqx.Module):
             return _compiled(self, prior, data)[1]
         return self.forward(prior, data)[1]
 
+    @staticmethod
+    def load(name: str) -> DistributionTransformer:
+        """A shipped transformer, by its name in `probinf.transformers_dist.RECIPES`.
+
+        Raises: ValueError for an unknown name.
+        """
+        # The recipes know the families, which know this class.
+        from probinf.transformers_dist._shipped import load
+
+        return load(name)
+
     def forward(self, prior: Any, data: Any) -> tuple[GMM, GMM]:
         """What the network makes of the prior alone, and the approximate posterior."""
         frame = self.view.frame(prior) if self.config.normalize else identity_frame(self.view.dimension)

@@ -1,0 +1,75 @@
+"""The transformers that come with the package: the family of each, its sizes, and how it was trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from probinf.lm import load_tree, save_tree
+from probinf.transformers_dist._network import NetworkConfig
+from probinf.transformers_dist._problem import Family
+from probinf.transformers_dist._training import TrainingConfig
+from probinf.transformers_dist._transformer import DistributionTransformer, untrained
+from probinf.transformers_dist.families import linear_gaussian
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What `python -m probinf.transformers_dist.train NAME` trains."""
+
+    family: Callable[[], Family]
+    network: NetworkConfig
+    training: TrainingConfig
+
+
+RECIPES = {
+    "linear_1d": Recipe(
+        lambda: linear_gaussian(1, 10, observations=20, least_components=5), NetworkConfig(), TrainingConfig()
+    ),
+}
+
+
+def load(name: str, folder: Path = WEIGHTS) -> DistributionTransformer:
+    """The shipped transformer of that name; `RECIPES` has the names.
+
+    Raises: ValueError for an unknown name; FileNotFoundError where it has not been trained yet; ImportError without the
+    extra `lm`.
+    """
+    start = start_of(name)
+    path = folder / f"{name}.safetensors"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: run  python -m probinf.transformers_dist.train {name}")
+    return eqx.tree_at(lambda dt: dt.weights, start, load_tree(path, start.weights)[0])
+
+
+def save(name: str, dt: DistributionTransformer, folder: Path = WEIGHTS) -> Path:
+    """Write the weights in half precision where `load` finds them, with the command and settings beside them."""
+    recipe = RECIPES[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    metadata = {
+        "command": f"python -m probinf.transformers_dist.train {name}",
+        "network": json.dumps(dataclasses.asdict(recipe.network)),
+        "training": json.dumps(dataclasses.asdict(recipe.training)),
+    }
+    path = folder / f"{name}.safetensors"
+    save_tree(path, jax.tree.map(lambda leaf: leaf.astype(jnp.float16), dt.weights), metadata)
+    return path
+
+
+def start_of(name: str) -> DistributionTransformer:
+    """The transformer of a recipe before training.
+
+    Raises: ValueError for an unknown name.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"there is no transformer {name!r}: choose one of {', '.join(RECIPES)}")
+    recipe = RECIPES[name]
+    return untrained(jax.random.key(recipe.training.seed), recipe.family().view, recipe.network)
