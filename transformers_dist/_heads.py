@@ -93,7 +93,9 @@ class SiteHead(ResidualHead):
 
     def __init__(self, config: Any, dimension: int, rngs: nnx.Rngs, *, row_size: int = 0) -> None:
         super().__init__(config, dimension, rngs)
-        self.from_row = nnx.Linear(row_size, dimension + 1, use_bias=False, rngs=rngs)
+        # Small, so that training starts near the prior and not at a posterior that is sure of the wrong thing.
+        small = nnx.initializers.normal(0.1)
+        self.from_row = nnx.Linear(row_size, dimension + 1, use_bias=False, kernel_init=small, rngs=rngs)
         self.from_tokens = nnx.Linear(config.width, config.width, rngs=rngs)
         self.from_data = nnx.Linear(config.width, config.width, use_bias=False, rngs=rngs)
         self.site = nnx.Linear(config.width, dimension + 2, kernel_init=nnx.initializers.normal(0.02), rngs=rngs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -53,7 +53,7 @@ class DistributionTransformer(eqx.Module):
         # The recipes know the families, which know this class.
         from probinf.transformers_dist._shipped import load
 
-        return load(name)
+        return cast(DistributionTransformer, load(name))
 
     def forward(self, prior: Any, data: Any) -> tuple[GMM, GMM]:
         """What the network makes of the prior alone, and the approximate posterior."""
