@@ -32,8 +32,13 @@ class Recipe:
 
 RECIPES = {
     "linear_1d": Recipe(
-        lambda: linear_gaussian(1, 10, observations=20, least_components=5), NetworkConfig(), TrainingConfig()
+        lambda: linear_gaussian(1, 10, observations=20, least_components=5),
+        NetworkConfig(),
+        TrainingConfig(steps=2500),
     ),
+    "linear_2d": Recipe(lambda: linear_gaussian(2, 8), NetworkConfig(), TrainingConfig(steps=4000)),
+    "linear_4d": Recipe(lambda: linear_gaussian(4, 8), NetworkConfig(), TrainingConfig(steps=4000)),
+    "linear_8d": Recipe(lambda: linear_gaussian(8, 10), NetworkConfig(), TrainingConfig(steps=4000)),
 }
 
 
