@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf._measure import Factor
 from probinf.distributions import GMM, condition_linear
 from probinf.transformers_dist._checks import check_mixture, check_rows
 from probinf.transformers_dist._frame import Frame, frame_of
@@ -24,6 +25,24 @@ class LinearData(NamedTuple):
     matrix: Float[Array, "N D"]
     y: Float[Array, " N"]
     noise: Float[Array, " N"]
+
+
+class LinearLikelihood(Factor):
+    """The likelihood of linear data as a factor of the unknown.
+
+    Law: density of y given x; padding rows do not count.
+    """
+
+    data: LinearData
+    name: str = eqx.field(static=True, default="likelihood")
+
+    def log_density(self, x: Float[Array, " D"]) -> Float[Array, ""]:
+        """Log-density of the data, in nats."""
+        matrix, y, noise = self.data
+        present = jnp.isfinite(noise)
+        units = jnp.where(present, noise, 1.0)
+        z = (y - matrix @ x) / units
+        return jnp.sum(jnp.where(present, -0.5 * z**2 - jnp.log(units) - 0.5 * jnp.log(2 * jnp.pi), 0.0))
 
 
 class LinearView(View):
