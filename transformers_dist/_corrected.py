@@ -11,7 +11,7 @@ from probinf._measure import as_distribution, as_factor
 def corrected(approximation: Any, prior: Any, likelihood: Any) -> Sampler:
     """Draws of the approximation, weighted so that they stand for prior times likelihood.
 
-    Law: m -> m * prior * likelihood, proper: `log_z` is unbiased for the evidence on the exponential scale, and weighted
+    Law: m -> m * prior * likelihood, proper: exp(log_z) is unbiased for the evidence, and weighted
     averages are consistent. `diagnose` of the particles says how good the approximation was. Where the approximation
     has lighter tails than the posterior the weights have no variance; the diagnosis is there to say so.
 

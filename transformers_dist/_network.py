@@ -56,15 +56,17 @@ class NetworkConfig:
             raise ValueError(f"head must be direct, residual or site, not {self.head!r}")
 
 
-def published_config(*, components: int = 5, feed_forward: int = 2048, width: int = 64) -> NetworkConfig:
-    """The architecture of the paper: six layers with the norm after each part, absolute outputs, raw inputs.
+def published_config(
+    *, width: int = 64, layers: int = 6, heads: int = 8, feed_forward: int = 2048, components: int = 5
+) -> NetworkConfig:
+    """The architecture of the paper: the norm after each part, absolute outputs, raw inputs; by default its sizes.
 
     Source: arXiv 2502.02463, section 3 and appendix D.
     """
     return NetworkConfig(
         width=width,
-        layers=6,
-        heads=8,
+        layers=layers,
+        heads=heads,
         feed_forward=feed_forward,
         embedding=32,
         head="direct",

@@ -5,5 +5,6 @@ from probinf.transformers_dist.families._linear_gaussian import LinearGaussian a
 from probinf.transformers_dist.families._linear_gaussian import LinearLikelihood as LinearLikelihood
 from probinf.transformers_dist.families._linear_gaussian import LinearView as LinearView
 from probinf.transformers_dist.families._linear_gaussian import exact_linear as exact_linear
+from probinf.transformers_dist.families._linear_gaussian import linear_evidence as linear_evidence
 from probinf.transformers_dist.families._linear_gaussian import linear_gaussian as linear_gaussian
 from probinf.transformers_dist.families._mixtures import draw_mixture as draw_mixture

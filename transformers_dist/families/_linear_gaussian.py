@@ -135,9 +135,28 @@ def linear_gaussian(
 
 
 def exact_linear(prior: GMM, data: LinearData) -> GMM:
-    """The exact posterior."""
+    """The exact posterior.
+
+    Law: exact.
+    """
+    return condition_linear(prior, *_whitened(data))[0]
+
+
+def linear_evidence(prior: GMM, data: LinearData) -> Float[Array, ""]:
+    """Log-density of the data, with the unknown integrated out.
+
+    Law: exact.
+    """
+    present = jnp.isfinite(data.noise)
+    # A padding row is an observation of nothing, which comes out as zero with the density of N(0, 1) there.
+    missing = jnp.sum(jnp.where(present, -jnp.log(jnp.where(present, data.noise, 1.0)), 0.5 * jnp.log(2 * jnp.pi)))
+    return condition_linear(prior, *_whitened(data))[1] + missing
+
+
+def _whitened(data: LinearData) -> tuple[Array, Array, Array]:
+    """Matrix, values and unit noise; padding rows are zero."""
     present = jnp.isfinite(data.noise)
     units = jnp.where(present, data.noise, 1.0)
     matrix = jnp.where(present[:, None], data.matrix, 0.0) / units[:, None]
     y = jnp.where(present, data.y, 0.0) / units
-    return condition_linear(prior, matrix, y, jnp.eye(y.size))[0]
+    return matrix, y, jnp.eye(y.size)
