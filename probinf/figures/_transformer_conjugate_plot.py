@@ -37,7 +37,7 @@ def plot_distribution_transformer_conjugate(dataset: xarray.Dataset) -> Figure:
             "One forward pass from prior and data to the posterior, measured where the posterior is known",
             f"Linear-Gaussian problems with mixture priors, {dataset.sizes['problem']:,} unseen problems each, shipped "
             "weights; bars: 95 % intervals over problems.\nRight: three heads after the same short training "
-            f"({dataset.attrs['steps']} steps of {dataset.attrs['batch']} problems), {dataset.sizes['seed']} seeds each.",
+            f"({dataset.attrs['steps']} steps of {dataset.attrs['batch']} problems), {dataset.sizes['seed']} seeds.",
         )
     return figure
 
