@@ -31,12 +31,12 @@ class Frame(eqx.Module):
     def inward_mixture(self, gmm: GMM) -> GMM:
         """The law of u where x follows the mixture."""
         solve = jax.vmap(lambda b: solve_triangular(self.scale, b, lower=True))
-        return GMM(gmm.log_weights, solve(gmm.held_means - self.shift), solve(gmm.held_scales), gmm.name)
+        return GMM(gmm.log_weights, solve(gmm.held_means - self.shift[None, :]), solve(gmm.held_scales), gmm.name)
 
     def outward_mixture(self, gmm: GMM) -> GMM:
         """The law of x where u follows the mixture."""
         scales = jnp.einsum("ij,kjl->kil", self.scale, gmm.scales)
-        return GMM(gmm.log_weights, self.shift + gmm.means @ self.scale.T, scales, gmm.name)
+        return GMM(gmm.log_weights, self.shift[None, :] + gmm.means @ self.scale.T, scales, gmm.name)
 
 
 def frame_of(gmm: GMM) -> Frame:

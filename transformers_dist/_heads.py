@@ -53,7 +53,7 @@ class DirectHead(MixtureHead):
         """The mixture that the tokens spell; absent components stay absent."""
         logits, means, scales = unpack(self.output(tokens), self.dimension)
         diagonal = jnp.eye(self.dimension, dtype=scales.dtype) * _JITTER
-        return GMM(jax.nn.log_softmax(jnp.where(present, logits, -jnp.inf)), means, scales + diagonal)
+        return GMM(jax.nn.log_softmax(jnp.where(present, logits, -jnp.inf)), means, scales + diagonal[None])
 
 
 class ResidualHead(MixtureHead):
@@ -144,4 +144,4 @@ def unpack(output: Float[Array, "K size"], dimension: int) -> tuple[Array, Array
     lower = np.tril_indices(d, -1)
     logits, vectors, log_diagonal = output[:, 0], output[:, 1 : 1 + d], output[:, 1 + d : 1 + 2 * d]
     matrix = jnp.zeros((output.shape[0], d, d), output.dtype).at[:, lower[0], lower[1]].set(output[:, 1 + 2 * d :])
-    return logits, vectors, matrix + jnp.exp(log_diagonal)[:, :, None] * jnp.eye(d, dtype=output.dtype)
+    return logits, vectors, matrix + jax.vmap(jnp.diag)(jnp.exp(log_diagonal))

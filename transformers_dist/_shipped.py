@@ -15,7 +15,7 @@ from probinf.lm import load_tree, save_tree
 from probinf.transformers_dist._network import NetworkConfig
 from probinf.transformers_dist._problem import Family
 from probinf.transformers_dist._training import TrainingConfig
-from probinf.transformers_dist._transformer import DistributionTransformer, untrained
+from probinf.transformers_dist._transformer import DistributionTransformer, blank
 from probinf.transformers_dist.families import linear_gaussian
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -48,7 +48,9 @@ def load(name: str, folder: Path = WEIGHTS) -> DistributionTransformer:
     Raises: ValueError for an unknown name; FileNotFoundError where it has not been trained yet; ImportError without the
     extra `lm`.
     """
-    start = start_of(name)
+    if name not in RECIPES:
+        raise ValueError(f"there is no transformer {name!r}: choose one of {', '.join(RECIPES)}")
+    start = blank(RECIPES[name].family().view, RECIPES[name].network)
     path = folder / f"{name}.safetensors"
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: run  python -m probinf.transformers_dist.train {name}")
@@ -67,14 +69,3 @@ def save(name: str, dt: DistributionTransformer, folder: Path = WEIGHTS) -> Path
     path = folder / f"{name}.safetensors"
     save_tree(path, jax.tree.map(lambda leaf: leaf.astype(jnp.float16), dt.weights), metadata)
     return path
-
-
-def start_of(name: str) -> DistributionTransformer:
-    """The transformer of a recipe before training.
-
-    Raises: ValueError for an unknown name.
-    """
-    if name not in RECIPES:
-        raise ValueError(f"there is no transformer {name!r}: choose one of {', '.join(RECIPES)}")
-    recipe = RECIPES[name]
-    return untrained(jax.random.key(recipe.training.seed), recipe.family().view, recipe.network)

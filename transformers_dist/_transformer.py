@@ -69,9 +69,17 @@ def _compiled(dt: DistributionTransformer, prior: Any, data: Any) -> tuple[GMM, 
 
 def untrained(key: PRNGKeyArray, view: View, config: NetworkConfig) -> DistributionTransformer:
     """A transformer with random weights, to be trained."""
-    network = Network(config, view, nnx.Rngs(params=key))
+    # One compiled call, where each layer's numbers would be one.
+    draw = jax.jit(lambda key: nnx.to_pure_dict(nnx.state(Network(config, view, nnx.Rngs(params=key)))))
+    return eqx.tree_at(lambda dt: dt.weights, blank(view, config), draw(key))
+
+
+def blank(view: View, config: NetworkConfig) -> DistributionTransformer:
+    """A transformer of the right shapes whose weights are zero, for weights that come from elsewhere."""
+    network = nnx.eval_shape(lambda: Network(config, view, nnx.Rngs(params=0)))
     graph, state = nnx.split(network)
-    return DistributionTransformer(graph, config, nnx.to_pure_dict(state), view)
+    weights = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nnx.to_pure_dict(state))
+    return DistributionTransformer(graph, config, weights, view)
 
 
 class Pushed(Distribution):

@@ -91,7 +91,7 @@ class GMM(Distribution):
     @property
     def covariance(self) -> Float[Array, "D D"]:
         """The mixture's covariance: the mean of the components' covariances and the covariance of their means."""
-        away = self.held_means - self.mean
+        away = self.held_means - self.mean[None, :]
         within = jnp.einsum("k,kij,klj->il", self._weights, self.held_scales, self.held_scales)
         return within + jnp.einsum("k,ki,kj->ij", self._weights, away, away)
 
@@ -105,7 +105,7 @@ class GMM(Distribution):
     def component_log_densities(self, x: Float[Array, " D"]) -> Float[Array, " K"]:
         """Log-density of a point under each component, without the weights; the mixture's own for absent ones."""
         z = jax.vmap(lambda scale, away: solve_triangular(scale, away, lower=True))(
-            self.held_scales, x - self.held_means
+            self.held_scales, x[None, :] - self.held_means
         )
         log_det = jnp.sum(jnp.log(jnp.diagonal(self.held_scales, axis1=-2, axis2=-1)), axis=-1)
         return -0.5 * jnp.sum(z**2, axis=-1) - log_det - 0.5 * self.dimension * jnp.log(2 * jnp.pi)

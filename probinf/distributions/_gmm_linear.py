@@ -25,7 +25,7 @@ def push_affine(
     if noise_scale is not None:
         noise = jnp.broadcast_to(noise_scale, (gmm.components, *noise_scale.shape))
         roots = jnp.concatenate([roots, noise], axis=-1)
-    return GMM(gmm.log_weights, means if shift is None else means + shift, lower_root(roots), gmm.name)
+    return GMM(gmm.log_weights, means if shift is None else means + shift[None, :], lower_root(roots), gmm.name)
 
 
 def condition_linear(
