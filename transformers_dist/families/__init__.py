@@ -1,5 +1,12 @@
 """Families of problems that Distribution Transformers are trained on: meta-priors, simulators, and how they look."""
 
+from probinf.transformers_dist.families._inverse_gamma import InverseGamma as InverseGamma
+from probinf.transformers_dist.families._inverse_gamma import InverseGammaView as InverseGammaView
+from probinf.transformers_dist.families._inverse_gamma import LogInverseGamma as LogInverseGamma
+from probinf.transformers_dist.families._inverse_gamma import VarianceData as VarianceData
+from probinf.transformers_dist.families._inverse_gamma import VarianceLikelihood as VarianceLikelihood
+from probinf.transformers_dist.families._inverse_gamma import exact_inverse_gamma as exact_inverse_gamma
+from probinf.transformers_dist.families._inverse_gamma import inverse_gamma as inverse_gamma
 from probinf.transformers_dist.families._linear_gaussian import LinearData as LinearData
 from probinf.transformers_dist.families._linear_gaussian import LinearGaussian as LinearGaussian
 from probinf.transformers_dist.families._linear_gaussian import LinearLikelihood as LinearLikelihood
@@ -8,3 +15,16 @@ from probinf.transformers_dist.families._linear_gaussian import exact_linear as 
 from probinf.transformers_dist.families._linear_gaussian import linear_evidence as linear_evidence
 from probinf.transformers_dist.families._linear_gaussian import linear_gaussian as linear_gaussian
 from probinf.transformers_dist.families._mixtures import draw_mixture as draw_mixture
+from probinf.transformers_dist.families._quantum import LogitBeta as LogitBeta
+from probinf.transformers_dist.families._quantum import Quantum as Quantum
+from probinf.transformers_dist.families._quantum import QuantumData as QuantumData
+from probinf.transformers_dist.families._quantum import QuantumLikelihood as QuantumLikelihood
+from probinf.transformers_dist.families._quantum import QuantumView as QuantumView
+from probinf.transformers_dist.families._quantum import exact_quantum as exact_quantum
+from probinf.transformers_dist.families._quantum import quantum_probabilities as quantum_probabilities
+from probinf.transformers_dist.families._squared import Squared as Squared
+from probinf.transformers_dist.families._squared import SquaredData as SquaredData
+from probinf.transformers_dist.families._squared import SquaredLikelihood as SquaredLikelihood
+from probinf.transformers_dist.families._squared import SquaredView as SquaredView
+from probinf.transformers_dist.families._squared import exact_squared as exact_squared
+from probinf.transformers_dist.families._squared import squared as squared
