@@ -11,6 +11,13 @@ from probinf.distributions._gmm import GMM as GMM
 from probinf.distributions._gmm_linear import condition_components as condition_components
 from probinf.distributions._gmm_linear import condition_linear as condition_linear
 from probinf.distributions._gmm_linear import push_affine as push_affine
+from probinf.distributions._gmm_marginal import condition_on_values as condition_on_values
+from probinf.distributions._gmm_marginal import marginal as marginal
+from probinf.distributions._gmm_product import multiply as multiply
+from probinf.distributions._gmm_reduce import merge_components as merge_components
+from probinf.distributions._gmm_reduce import moment_match as moment_match
+from probinf.distributions._gmm_reduce import pad_components as pad_components
+from probinf.distributions._gmm_reduce import split_components as split_components
 from probinf.distributions._hidden_markov import Emission as Emission
 from probinf.distributions._hidden_markov import HiddenMarkovModel as HiddenMarkovModel
 from probinf.distributions._hidden_markov import InitialState as InitialState

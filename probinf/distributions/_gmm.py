@@ -17,6 +17,8 @@ from probinf._measure import Distribution
 
 # Weights that are further from one are a mistake, not rounding.
 _SUM_TOLERANCE = 1e-4
+# Likewise for a covariance, relative to the product of two standard deviations.
+_ASYMMETRY_TOLERANCE = 1e-4
 
 
 def _float(x: Any) -> Array:
@@ -43,13 +45,7 @@ class GMM(Distribution):
 
     def __check_init__(self):
         """Rejects what is no mixture."""
-        k, d = self.means.shape if self.means.ndim == 2 else (0, 0)
-        if min(k, d) < 1 or self.log_weights.shape != (k,) or self.scales.shape != (k, d, d):
-            raise ValueError(
-                "a mixture of K Gaussians in D dimensions needs log-weights [K], means [K, D] and Cholesky factors "
-                f"[K, D, D], got {self.log_weights.shape}, {self.means.shape} and {self.scales.shape}; batches are "
-                "made by jax.vmap"
-            )
+        _check_shapes(self.log_weights.shape, self.means.shape, self.scales.shape)
         if not any(isinstance(leaf, Tracer) for leaf in (self.log_weights, self.means, self.scales)):
             _check_values(np.asarray(self.log_weights), np.asarray(self.means), np.asarray(self.scales))
 
@@ -57,16 +53,18 @@ class GMM(Distribution):
     def of(cls, weights: Any, means: Any, covariances: Any, name: str = "gmm") -> GMM:
         """The mixture with these weights (not logs), means and covariance matrices.
 
-        Raises: ValueError as the class does, and for a covariance that is not symmetric positive definite.
+        Raises: ValueError as the class does, for a negative weight, and for a covariance that is not symmetric positive
+        definite.
         """
-        covariances = _float(covariances)
+        weights, means, covariances = _float(weights), _float(means), _float(covariances)
+        _check_shapes(weights.shape, means.shape, covariances.shape)
+        present = weights != 0
+        # An absent component's covariance may be anything.
+        covariances = jnp.where(present[:, None, None], covariances, jnp.eye(means.shape[1], dtype=covariances.dtype))
         scales = jnp.linalg.cholesky(covariances)
-        if not isinstance(scales, Tracer):
-            values = np.asarray(covariances)
-            symmetric = np.allclose(values, np.swapaxes(values, -1, -2), rtol=1e-4, atol=1e-6)
-            if not symmetric or not np.isfinite(np.asarray(scales)).all():
-                raise ValueError("covariances must be symmetric positive definite, got one that is not")
-        return cls(jnp.log(_float(weights)), means, scales, name)
+        if not any(isinstance(x, Tracer) for x in (weights, scales)):
+            _check_covariances(np.asarray(weights), np.asarray(covariances), np.asarray(scales))
+        return cls(jnp.where(present, jnp.log(jnp.where(present, weights, 1.0)), -jnp.inf), means, scales, name)
 
     @property
     def components(self) -> int:
@@ -103,7 +101,7 @@ class GMM(Distribution):
         return self.means[k] + self.scales[k] @ jax.random.normal(where, (self.dimension,), self.means.dtype)
 
     def component_log_densities(self, x: Float[Array, " D"]) -> Float[Array, " K"]:
-        """Log-density of a point under each component, without the weights; the mixture's own for absent ones."""
+        """Log-density of a point under each component, without the weights; for an absent one, under N(0, I)."""
         z = jax.vmap(lambda scale, away: solve_triangular(scale, away, lower=True))(
             self.held_scales, x[None, :] - self.held_means
         )
@@ -135,8 +133,28 @@ class GMM(Distribution):
         return jnp.exp(self.log_weights)
 
 
+def _check_shapes(weights: tuple[int, ...], means: tuple[int, ...], matrices: tuple[int, ...]) -> None:
+    k, d = means if len(means) == 2 else (0, 0)
+    if min(k, d) < 1 or weights != (k,) or matrices != (k, d, d):
+        raise ValueError(
+            "a mixture of K Gaussians in D dimensions needs weights [K], means [K, D] and Cholesky factors or "
+            f"covariances [K, D, D], got {weights}, {means} and {matrices}; batches are made by jax.vmap"
+        )
+
+
+def _check_covariances(weights: np.ndarray, covariances: np.ndarray, scales: np.ndarray) -> None:
+    if (weights < 0).any():
+        raise ValueError("the weights of a mixture must not be negative: give logs to GMM, weights to GMM.of")
+    deviations = np.sqrt(np.abs(np.diagonal(covariances, axis1=-2, axis2=-1)))
+    apart = np.abs(covariances - np.swapaxes(covariances, -1, -2))
+    symmetric = (apart <= _ASYMMETRY_TOLERANCE * deviations[:, :, None] * deviations[:, None, :]).all()
+    if not symmetric or not np.isfinite(scales).all():
+        raise ValueError("covariances must be symmetric positive definite, got one that is not")
+
+
 def _check_values(log_weights: np.ndarray, means: np.ndarray, scales: np.ndarray) -> None:
-    total = np.exp(log_weights.astype(float)).sum()
+    with np.errstate(over="ignore"):
+        total = np.exp(log_weights.astype(float)).sum()
     if not abs(total - 1) < _SUM_TOLERANCE:
         raise ValueError(
             f"the weights of a mixture must sum to one, got {total:.6g}: subtract their logsumexp from the log-weights"

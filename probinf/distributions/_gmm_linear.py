@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
@@ -19,7 +21,14 @@ def push_affine(
     """The law of `matrix @ x + shift + N(0, noise_scale noise_scale')` where x follows the mixture.
 
     Law: exact. Shapes: `matrix` [E, D] of full row rank unless there is noise; `noise_scale` any square root.
+
+    Raises: ValueError for more rows than there are dimensions and no noise: such a law has no density.
     """
+    if noise_scale is None and matrix.shape[0] > gmm.dimension:
+        raise ValueError(
+            f"{matrix.shape[0]} linear functions of {gmm.dimension} coordinates have no joint density: keep at most "
+            f"{gmm.dimension} rows, or give noise_scale"
+        )
     means = gmm.held_means @ matrix.T
     roots = jnp.einsum("ed,kdf->kef", matrix, gmm.held_scales)
     if noise_scale is not None:
@@ -36,8 +45,12 @@ def condition_linear(
 ) -> tuple[GMM, Float[Array, ""]]:
     """The law of x given `y = matrix @ x + N(0, noise_scale noise_scale')`, and the log-density of y.
 
-    Law: exact: m -> m * p(y | x), a mixture of as many components times the evidence.
+    Law: exact: m -> m * p(y | x), a mixture of as many components times the evidence. Shapes: `noise_scale` is lower
+    triangular with a positive diagonal.
+
+    Raises: ValueError for another noise scale and for numbers that are not finite, where these can be seen.
     """
+    _check_observation(matrix, y, noise_scale)
     rows = solve_triangular(noise_scale, matrix, lower=True)
     values = solve_triangular(noise_scale, y, lower=True)
     mixture, log_masses = condition_components(
@@ -55,7 +68,7 @@ def condition_components(
     Law: component k becomes its exact posterior, and its weight is multiplied by its evidence, which is returned as
     a log without the constant `-R/2 log(2 pi)`. Rows of zeros with value zero say nothing.
     """
-    means, scales, log_masses = jax.vmap(_condition)(gmm.held_means, gmm.held_scales, rows, values)
+    means, scales, log_masses = jax.vmap(condition_gaussian)(gmm.held_means, gmm.held_scales, rows, values)
     log_weights = gmm.log_weights + log_masses
     return GMM(log_weights - jax.nn.logsumexp(log_weights), means, scales, gmm.name), log_masses
 
@@ -67,16 +80,33 @@ def lower_root(roots: Float[Array, "K E F"]) -> Float[Array, "K E E"]:
     return lower * jnp.where(jnp.diagonal(lower, axis1=-2, axis2=-1) < 0, -1.0, 1.0)[..., None, :]
 
 
-def _condition(
+def condition_gaussian(
     mean: Float[Array, " D"], scale: Float[Array, "D D"], rows: Float[Array, "R D"], values: Float[Array, " R"]
-) -> tuple[Array, Array, Array]:
-    """One Gaussian in the frame in which it is standard: there the posterior precision is I + rows' rows."""
+) -> tuple[Float[Array, " D"], Float[Array, "D D"], Float[Array, ""]]:
+    """One Gaussian given `values = rows @ x + N(0, I)`: its mean, Cholesky factor, and log-evidence without constant.
+
+    Law: exact, found in the frame in which the Gaussian is standard: there the posterior precision is I + rows' rows.
+    """
     seen = rows @ scale
     surprise = values - rows @ mean
     precision = jnp.eye(mean.size, dtype=mean.dtype) + seen.T @ seen
     # Turned around, so that precision = upper upper' and the posterior's factor stays lower triangular.
     upper = jnp.linalg.cholesky(precision[::-1, ::-1])[::-1, ::-1]
-    half = solve_triangular(upper, seen.T @ surprise, lower=False)
     inverse = solve_triangular(upper, jnp.eye(mean.size, dtype=mean.dtype), lower=False)
-    log_mass = -0.5 * (surprise @ surprise - half @ half) - jnp.sum(jnp.log(jnp.diagonal(upper)))
-    return mean + scale @ (inverse.T @ half), scale @ inverse.T, log_mass
+    z = inverse.T @ (inverse @ (seen.T @ surprise))
+    # A sum of squares, least at z, where the difference of squares would cancel.
+    misfit = surprise - seen @ z
+    log_mass = -0.5 * (misfit @ misfit + z @ z) - jnp.sum(jnp.log(jnp.diagonal(upper)))
+    return mean + scale @ z, scale @ inverse.T, log_mass
+
+
+def _check_observation(matrix: Array, y: Array, noise_scale: Array) -> None:
+    if any(isinstance(x, Tracer) for x in (matrix, y, noise_scale)):
+        return
+    if not all(np.isfinite(np.asarray(x)).all() for x in (matrix, y, noise_scale)):
+        raise ValueError("matrix, y and noise_scale must be finite: leave out the rows of what is missing")
+    if np.triu(np.asarray(noise_scale), 1).any() or (np.diagonal(np.asarray(noise_scale)) <= 0).any():
+        raise ValueError(
+            "noise_scale must be lower triangular with a positive diagonal: take the Cholesky factor of the noise's "
+            "covariance"
+        )
