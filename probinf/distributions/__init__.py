@@ -5,9 +5,15 @@ here.
 """
 
 from probinf.distributions._categorical import Categorical as Categorical
+from probinf.distributions._divergence import kl_estimate as kl_estimate
+from probinf.distributions._divergence import kl_quadrature_1d as kl_quadrature_1d
 from probinf.distributions._finite_state import FiniteDynamics as FiniteDynamics
 from probinf.distributions._finite_state import FiniteStateModel as FiniteStateModel
 from probinf.distributions._gmm import GMM as GMM
+from probinf.distributions._gmm_fit import ChoiceInfo as ChoiceInfo
+from probinf.distributions._gmm_fit import FitInfo as FitInfo
+from probinf.distributions._gmm_fit import choose_components as choose_components
+from probinf.distributions._gmm_fit import fit_gmm as fit_gmm
 from probinf.distributions._gmm_linear import condition_components as condition_components
 from probinf.distributions._gmm_linear import condition_linear as condition_linear
 from probinf.distributions._gmm_linear import push_affine as push_affine
