@@ -5,10 +5,10 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from probinf.distributions import GMM
+from probinf.distributions._small_matrices import cholesky, solve_lower
 
 
 class Frame(eqx.Module):
@@ -22,7 +22,7 @@ class Frame(eqx.Module):
 
     def inward(self, x: Float[Array, " D"]) -> Float[Array, " D"]:
         """A point in these coordinates."""
-        return solve_triangular(self.scale, x - self.shift, lower=True)
+        return solve_lower(self.scale, x - self.shift)
 
     def outward(self, u: Float[Array, " D"]) -> Float[Array, " D"]:
         """The point that these coordinates name."""
@@ -30,7 +30,7 @@ class Frame(eqx.Module):
 
     def inward_mixture(self, gmm: GMM) -> GMM:
         """The law of u where x follows the mixture."""
-        solve = jax.vmap(lambda b: solve_triangular(self.scale, b, lower=True))
+        solve = jax.vmap(lambda b: solve_lower(self.scale, b))
         return GMM(gmm.log_weights, solve(gmm.held_means - self.shift[None, :]), solve(gmm.held_scales), gmm.name)
 
     def outward_mixture(self, gmm: GMM) -> GMM:
@@ -41,7 +41,7 @@ class Frame(eqx.Module):
 
 def frame_of(gmm: GMM) -> Frame:
     """The frame in which the mixture has mean zero and covariance the identity."""
-    return Frame(gmm.mean, jnp.linalg.cholesky(gmm.covariance))
+    return Frame(gmm.mean, cholesky(gmm.covariance))
 
 
 def identity_frame(dimension: int) -> Frame:

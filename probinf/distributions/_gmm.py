@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from probinf._choice import choice
 from probinf._measure import Distribution
+from probinf.distributions._small_matrices import cholesky, solve_lower
 
 # Weights that are further from one are a mistake, not rounding.
 _SUM_TOLERANCE = 1e-4
@@ -61,7 +61,7 @@ class GMM(Distribution):
         present = weights != 0
         # An absent component's covariance may be anything.
         covariances = jnp.where(present[:, None, None], covariances, jnp.eye(means.shape[1], dtype=covariances.dtype))
-        scales = jnp.linalg.cholesky(covariances)
+        scales = jax.vmap(cholesky)(covariances)
         if not any(isinstance(x, Tracer) for x in (weights, scales)):
             _check_covariances(np.asarray(weights), np.asarray(covariances), np.asarray(scales))
         return cls(jnp.where(present, jnp.log(jnp.where(present, weights, 1.0)), -jnp.inf), means, scales, name)
@@ -102,9 +102,7 @@ class GMM(Distribution):
 
     def component_log_densities(self, x: Float[Array, " D"]) -> Float[Array, " K"]:
         """Log-density of a point under each component, without the weights; for an absent one, under N(0, I)."""
-        z = jax.vmap(lambda scale, away: solve_triangular(scale, away, lower=True))(
-            self.held_scales, x[None, :] - self.held_means
-        )
+        z = jax.vmap(solve_lower)(self.held_scales, x[None, :] - self.held_means)
         log_det = jnp.sum(jnp.log(jnp.diagonal(self.held_scales, axis1=-2, axis2=-1)), axis=-1)
         return -0.5 * jnp.sum(z**2, axis=-1) - log_det - 0.5 * self.dimension * jnp.log(2 * jnp.pi)
 

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from probinf.distributions._gmm import GMM
+from probinf.distributions._small_matrices import cholesky, lower_root, solve_lower, solve_upper
 
 
 def push_affine(
@@ -51,8 +51,8 @@ def condition_linear(
     Raises: ValueError for another noise scale and for numbers that are not finite, where these can be seen.
     """
     _check_observation(matrix, y, noise_scale)
-    rows = solve_triangular(noise_scale, matrix, lower=True)
-    values = solve_triangular(noise_scale, y, lower=True)
+    rows = solve_lower(noise_scale, matrix)
+    values = solve_lower(noise_scale, y)
     mixture, log_masses = condition_components(
         gmm, jnp.broadcast_to(rows, (gmm.components, *rows.shape)), jnp.broadcast_to(values, (gmm.components, y.size))
     )
@@ -73,13 +73,6 @@ def condition_components(
     return GMM(log_weights - jax.nn.logsumexp(log_weights), means, scales, gmm.name), log_masses
 
 
-def lower_root(roots: Float[Array, "K E F"]) -> Float[Array, "K E E"]:
-    """The Cholesky factors of `roots roots'`, found without squaring."""
-    upper = jnp.linalg.qr(jnp.swapaxes(roots, -1, -2), mode="r")
-    lower = jnp.swapaxes(upper, -1, -2)
-    return lower * jnp.where(jnp.diagonal(lower, axis1=-2, axis2=-1) < 0, -1.0, 1.0)[..., None, :]
-
-
 def condition_gaussian(
     mean: Float[Array, " D"], scale: Float[Array, "D D"], rows: Float[Array, "R D"], values: Float[Array, " R"]
 ) -> tuple[Float[Array, " D"], Float[Array, "D D"], Float[Array, ""]]:
@@ -91,8 +84,8 @@ def condition_gaussian(
     surprise = values - rows @ mean
     precision = jnp.eye(mean.size, dtype=mean.dtype) + seen.T @ seen
     # Turned around, so that precision = upper upper' and the posterior's factor stays lower triangular.
-    upper = jnp.linalg.cholesky(precision[::-1, ::-1])[::-1, ::-1]
-    inverse = solve_triangular(upper, jnp.eye(mean.size, dtype=mean.dtype), lower=False)
+    upper = cholesky(precision[::-1, ::-1])[::-1, ::-1]
+    inverse = solve_upper(upper, jnp.eye(mean.size, dtype=mean.dtype))
     z = inverse.T @ (inverse @ (seen.T @ surprise))
     # A sum of squares, least at z, where the difference of squares would cancel.
     misfit = surprise - seen @ z

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from probinf.distributions._gmm import GMM
 from probinf.distributions._gmm_linear import lower_root
+from probinf.distributions._small_matrices import solve_lower
 
 
 def marginal(gmm: GMM, indices: tuple[int, ...]) -> GMM:
@@ -44,9 +44,7 @@ def condition_on_values(gmm: GMM, indices: tuple[int, ...], values: Float[Array,
     # With what is seen in front, a triangular factor holds the marginal, the regression and the rest as its blocks.
     order, front = np.concatenate([seen, others]), seen.size
     means, scales = gmm.held_means[:, order], lower_root(gmm.held_scales[:, order, :])
-    z = jax.vmap(lambda scale, away: solve_triangular(scale, away, lower=True))(
-        scales[:, :front, :front], values[None, :] - means[:, :front]
-    )
+    z = jax.vmap(solve_lower)(scales[:, :front, :front], values[None, :] - means[:, :front])
     log_det = jnp.sum(jnp.log(jnp.diagonal(scales[:, :front, :front], axis1=-2, axis2=-1)), axis=-1)
     log_weights = gmm.log_weights - 0.5 * jnp.sum(z**2, axis=-1) - log_det
     total = jax.nn.logsumexp(log_weights)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from probinf.distributions._gmm import GMM
 from probinf.distributions._gmm_linear import condition_gaussian
+from probinf.distributions._small_matrices import solve_lower
 
 
 def multiply(a: GMM, b: GMM) -> tuple[GMM, Float[Array, ""]]:
@@ -26,7 +26,7 @@ def multiply(a: GMM, b: GMM) -> tuple[GMM, Float[Array, ""]]:
         )
     # A component of b is a whitened observation of every coordinate.
     eye = jnp.eye(b.dimension, dtype=b.scales.dtype)
-    rows = jax.vmap(lambda scale: solve_triangular(scale, eye, lower=True))(b.held_scales)
+    rows = jax.vmap(lambda scale: solve_lower(scale, eye))(b.held_scales)
     values = jnp.einsum("jde,je->jd", rows, b.held_means)
     given = jax.vmap(jax.vmap(condition_gaussian, (None, None, 0, 0)), (0, 0, None, None))
     means, scales, log_masses = given(a.held_means, a.held_scales, rows, values)

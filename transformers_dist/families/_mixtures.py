@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf.distributions import GMM
+from probinf.distributions._small_matrices import lower_root, orthogonalized
 
 
 def draw_mixture(key: PRNGKeyArray, dimension: int, components: int, *, least: int, spread: float = 1.0) -> GMM:
@@ -25,19 +26,17 @@ def draw_mixture(key: PRNGKeyArray, dimension: int, components: int, *, least: i
     deviations = jnp.sqrt(jnp.minimum(1 / jax.random.exponential(variances, (components, dimension)), 100.0))
     rotations = random_rotation(axes, components, dimension)
     roots = jnp.swapaxes(deviations[:, :, None] * rotations, -1, -2)
-    covariances = jnp.einsum("kij,klj->kil", roots, roots)
     return GMM(
         log_weights,
         spread * jax.random.normal(means, (components, dimension)),
-        jnp.linalg.cholesky(covariances),
+        lower_root(roots),
         "prior",
     )
 
 
 def random_rotation(key: PRNGKeyArray, n: int, dimension: int) -> Float[Array, "n D D"]:
     """Rotations and reflections, uniform over the orthogonal group."""
-    q, r = jnp.linalg.qr(jax.random.normal(key, (n, dimension, dimension)))
-    return q * jnp.sign(jnp.diagonal(r, axis1=-2, axis2=-1))[:, None, :]
+    return jax.vmap(lambda root: orthogonalized(root)[1])(jax.random.normal(key, (n, dimension, dimension)))
 
 
 def draw_count(key: PRNGKeyArray, least: int, most: int) -> Int[Array, ""]:
