@@ -15,6 +15,7 @@ from probinf.cases._representations import representations_bugs, representations
 from probinf.cases._scale import scale_bugs, scale_cases
 from probinf.cases._state_space import state_space_bugs, state_space_cases
 from probinf.cases._tempering import tempering_bugs, tempering_cases
+from probinf.cases._transformers import transformer_bugs, transformer_cases
 from probinf.validity import KernelCase, SamplerCase
 from probinf.validity.planted import planted_bugs
 
@@ -31,6 +32,7 @@ def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *reasoning_cases(),
         *scale_cases(),
         *reasoning_kernels_cases(),
+        *transformer_cases(),
     )
 
 
@@ -46,4 +48,5 @@ def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *reasoning_bugs(),
         *scale_bugs(),
         *reasoning_kernels_bugs(),
+        *transformer_bugs(),
     )
