@@ -16,7 +16,7 @@ from probinf.transformers_dist._network import NetworkConfig
 from probinf.transformers_dist._problem import Family
 from probinf.transformers_dist._training import TrainingConfig
 from probinf.transformers_dist._transformer import DistributionTransformer, blank
-from probinf.transformers_dist.families import Quantum, inverse_gamma, linear_gaussian, squared
+from probinf.transformers_dist.families import Quantum, gaussian_process, inverse_gamma, linear_gaussian, squared
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -37,8 +37,8 @@ RECIPES = {
         TrainingConfig(steps=2500),
     ),
     "linear_2d": Recipe(lambda: linear_gaussian(2, 8), NetworkConfig(), TrainingConfig(steps=4000)),
-    "linear_4d": Recipe(lambda: linear_gaussian(4, 8), NetworkConfig(), TrainingConfig(steps=4000)),
-    "linear_8d": Recipe(lambda: linear_gaussian(8, 10), NetworkConfig(), TrainingConfig(steps=4000)),
+    "linear_4d": Recipe(lambda: linear_gaussian(4, 8), NetworkConfig(), TrainingConfig(steps=2000)),
+    "linear_8d": Recipe(lambda: linear_gaussian(8, 10), NetworkConfig(), TrainingConfig(steps=2000)),
     "inverse_gamma": Recipe(
         lambda: inverse_gamma("wide", "narrow"),
         NetworkConfig(),
@@ -47,7 +47,12 @@ RECIPES = {
     "quantum": Recipe(
         Quantum,
         NetworkConfig(),
-        TrainingConfig(steps=1500, batch=128, learning_rate=4e-3, prior_loss=True),
+        TrainingConfig(steps=1200, batch=128, learning_rate=4e-3, prior_loss=True),
+    ),
+    "gaussian_process": Recipe(
+        gaussian_process,
+        NetworkConfig(),
+        TrainingConfig(steps=600, batch=128, learning_rate=4e-3, prior_loss=True),
     ),
     "squared_1d": Recipe(
         squared,

@@ -1,5 +1,12 @@
 """Families of problems that Distribution Transformers are trained on: meta-priors, simulators, and how they look."""
 
+from probinf.transformers_dist.families._gaussian_process import GaussianProcess as GaussianProcess
+from probinf.transformers_dist.families._gaussian_process import GaussianProcessData as GaussianProcessData
+from probinf.transformers_dist.families._gaussian_process import GaussianProcessLikelihood as GaussianProcessLikelihood
+from probinf.transformers_dist.families._gaussian_process import GaussianProcessPrior as GaussianProcessPrior
+from probinf.transformers_dist.families._gaussian_process import GaussianProcessView as GaussianProcessView
+from probinf.transformers_dist.families._gaussian_process import exact_gaussian_process as exact_gaussian_process
+from probinf.transformers_dist.families._gaussian_process import gaussian_process as gaussian_process
 from probinf.transformers_dist.families._inverse_gamma import InverseGamma as InverseGamma
 from probinf.transformers_dist.families._inverse_gamma import InverseGammaView as InverseGammaView
 from probinf.transformers_dist.families._inverse_gamma import LogInverseGamma as LogInverseGamma
