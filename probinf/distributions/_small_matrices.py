@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 # Up to this many steps are written out, which the compiler fuses; more would be slow to compile.
-_WRITTEN_OUT = 8
+_WRITTEN_OUT = 4
 
 
 def cholesky(a: Float[Array, "D D"]) -> Float[Array, "D D"]:
