@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import xarray
 
-from probinf.figures._claims import Claim, Finding
+from probinf.figures._claims import Claim, Finding, Relation
 from probinf.figures._transformer_metrics import mean_interval
 
 _PAPER = "arXiv:2502.02463"
@@ -46,6 +46,6 @@ def distribution_transformer_conjugate_claims(dataset: xarray.Dataset) -> list[F
 
 
 def _claim(
-    name: str, statement: str, quantity: str, relation: str, bound: float, published: float | None = None
+    name: str, statement: str, quantity: str, relation: Relation, bound: float, published: float | None = None
 ) -> Claim:
-    return Claim(f"distribution_transformer_conjugate/{name}", _PAPER, statement, quantity, relation, bound, published)  # pyright: ignore[reportArgumentType]
+    return Claim(f"distribution_transformer_conjugate/{name}", _PAPER, statement, quantity, relation, bound, published)
