@@ -140,16 +140,13 @@ def _fit(
 
 def _centers(key: Array, white: Array, shares: Array, components: int) -> Float[Array, "K D"]:
     """A sample by its weight, then each next one by its weight times its squared distance from the nearest so far."""
-    log_shares = jnp.log(shares)
-    keys = jax.random.split(key, components)
-    first = white[choice(keys[0], log_shares)]
 
     def step(squared: Array, key: Array) -> tuple[Array, Array]:
-        center = white[choice(key, log_shares + jnp.log(squared))]
+        center = white[choice(key, jnp.log(shares) + jnp.log(squared))]
         return jnp.minimum(squared, _squared_distances(white, center)), center
 
-    _, others = jax.lax.scan(step, _squared_distances(white, first), keys[1:])
-    return jnp.concatenate([first[None, :], others])
+    # At first every sample is equally far, farther than samples are from one another.
+    return jax.lax.scan(step, jnp.full_like(shares, 1e30), jax.random.split(key, components))[1]
 
 
 def _squared_distances(white: Array, center: Array) -> Float[Array, " N"]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from probinf.distributions._gmm import GMM
 from probinf.distributions._gmm_linear import lower_root
@@ -70,29 +71,7 @@ def merge_components(gmm: GMM, components: int) -> GMM:
             f"a mixture of {gmm.components} components cannot be merged to {components}: for more components use "
             "split_components or pad_components"
         )
-    k = gmm.components
-    if components == k:
-        return gmm
-    upper = jnp.triu(jnp.ones((k, k), bool), 1)
-    everyone = jax.vmap(_costs, in_axes=(None, None, None, 0))
-    start = (gmm.log_weights, gmm.held_means, gmm.held_scales)
-    costs = jnp.where(upper, everyone(*start, jnp.arange(k)), jnp.inf)
-
-    def merge(_, state):
-        log_weights, means, scales, costs, left = state
-        i, j = jnp.divmod(jnp.argmin(costs), k)
-        log_weight, mean, scale = _merged(log_weights, means, scales, i, j)
-        log_weights = log_weights.at[i].set(log_weight).at[j].set(-jnp.inf)
-        means, scales = means.at[i].set(mean), scales.at[i].set(scale)
-        left = left.at[j].set(False)
-        row = _costs(log_weights, means, scales, i)
-        costs = jnp.where(upper, costs.at[i, :].set(row).at[:, i].set(row), jnp.inf)
-        return log_weights, means, scales, jnp.where(left[:, None] & left[None, :], costs, jnp.inf), left
-
-    state = (*start, costs, jnp.ones(k, bool))
-    log_weights, means, scales, _, left = jax.lax.fori_loop(0, k - components, merge, state)
-    kept = _first(left, components)
-    return GMM(log_weights[kept], means[kept], scales[kept], gmm.name)
+    return gmm if components == gmm.components else _merge(gmm, components)
 
 
 def moment_match(gmm: GMM) -> GMM:
@@ -129,6 +108,31 @@ def pad_components(gmm: GMM, components: int) -> GMM:
     )
 
 
+@eqx.filter_jit
+def _merge(gmm: GMM, components: int) -> GMM:
+    k = gmm.components
+    upper = jnp.triu(jnp.ones((k, k), bool), 1)
+
+    def step(t: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Fills a row of the table of costs in each of the first k steps; merges, and renews a row, in all others."""
+        log_weights, means, scales, left, costs = state
+        first, second = jnp.divmod(jnp.argmin(costs), k)
+        merging, i = t >= k, jnp.where(t >= k, first, t)
+        log_weight, mean, scale = _merged(log_weights, means, scales, first, second)
+        log_weights = jnp.where(merging, log_weights.at[first].set(log_weight).at[second].set(-jnp.inf), log_weights)
+        means = jnp.where(merging, means.at[first].set(mean), means)
+        scales = jnp.where(merging, scales.at[first].set(scale), scales)
+        left = left.at[second].set(left[second] & ~merging)
+        row = _costs(log_weights, means, scales, i)
+        costs = costs.at[i, :].set(row).at[:, i].set(row)
+        return log_weights, means, scales, left, jnp.where(upper & left[:, None] & left[None, :], costs, jnp.inf)
+
+    start = (gmm.log_weights, gmm.held_means, gmm.held_scales, jnp.ones(k, bool), jnp.zeros((k, k), gmm.means.dtype))
+    log_weights, means, scales, left, _ = jax.lax.fori_loop(0, 2 * k - components, step, start)
+    kept = jnp.argsort(~left, stable=True)[:components]
+    return GMM(log_weights[kept], means[kept], scales[kept], gmm.name)
+
+
 def _merged(log_weights: Array, means: Array, scales: Array, i: Array, j: Array) -> tuple[Array, Array, Array]:
     """Log-weight, mean and Cholesky factor of two components taken as one."""
     first, second = _log_shares(log_weights[i], log_weights[j])
@@ -160,7 +164,3 @@ def _log_shares(first: Array, second: Array) -> tuple[Float[Array, ""], Float[Ar
     absent = jnp.maximum(first, second) == -jnp.inf
     more = jnp.where(absent, 0.0, jnp.where(absent, 0.0, second) - jnp.where(absent, 0.0, first))
     return jax.nn.log_sigmoid(-more), jax.nn.log_sigmoid(more)
-
-
-def _first(left: Bool[Array, " K"], n: int) -> Array:
-    return jnp.argsort(~left, stable=True)[:n]
