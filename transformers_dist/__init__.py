@@ -4,6 +4,7 @@ Source: arXiv 2502.02463.
 """
 
 from probinf.transformers_dist._corrected import corrected as corrected
+from probinf.transformers_dist._filtering import MixtureFilter as MixtureFilter
 from probinf.transformers_dist._frame import Frame as Frame
 from probinf.transformers_dist._frame import frame_of as frame_of
 from probinf.transformers_dist._network import NetworkConfig as NetworkConfig
