@@ -38,7 +38,7 @@ RECIPES = {
     ),
     "linear_2d": Recipe(lambda: linear_gaussian(2, 8), NetworkConfig(), TrainingConfig(steps=4000)),
     "linear_4d": Recipe(lambda: linear_gaussian(4, 8), NetworkConfig(), TrainingConfig(steps=2000)),
-    "linear_8d": Recipe(lambda: linear_gaussian(8, 10), NetworkConfig(), TrainingConfig(steps=2000)),
+    "linear_8d": Recipe(lambda: linear_gaussian(8, 10), NetworkConfig(), TrainingConfig(steps=1500)),
     "inverse_gamma": Recipe(
         lambda: inverse_gamma("wide", "narrow"),
         NetworkConfig(),
@@ -57,7 +57,7 @@ RECIPES = {
     "squared_1d": Recipe(
         squared,
         NetworkConfig(expand=2),
-        TrainingConfig(steps=1500, batch=128, learning_rate=4e-3),
+        TrainingConfig(steps=2500, batch=128, learning_rate=4e-3),
     ),
 }
 

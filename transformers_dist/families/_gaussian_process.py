@@ -51,10 +51,11 @@ class GaussianProcessData(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """Mean and variance of y at the query, and the log-density of the observations."""
+    """Mean and variance of y at the query, what the variance lost, and the log-density of the observations."""
 
     mean: Float[Array, ""]
     variance: Float[Array, ""]
+    explained: Float[Array, ""]
     log_evidence: Float[Array, ""]
 
 
@@ -73,7 +74,8 @@ def predict(data: GaussianProcessData, log_lengthscale: Float[Array, ""]) -> Pre
     log_det = 2 * jnp.sum(jnp.log(jnp.diagonal(factor[0])))
     square = data.y @ cho_solve(factor, data.y)
     log_evidence = -0.5 * (square + log_det + data.y.size * jnp.log(2 * jnp.pi))
-    return Prediction(weights @ data.y, 1 - weights @ covariance[:-1, -1], log_evidence)
+    explained = weights @ covariance[:-1, -1]
+    return Prediction(weights @ data.y, 1 - explained, explained, log_evidence)
 
 
 class GaussianProcessLikelihood(Factor):
@@ -156,11 +158,12 @@ class GaussianProcessView(View):
         law = prior.lengthscale
         low, center, high = (predict(data, law.mean + turn * law.deviation) for turn in (-1.0, 0.0, 1.0))
         # The regression at the center, as an observation of y at the query with noise one: it turns N(0, 1) into it.
-        sharp = jnp.sqrt(1 / center.variance - 1)
+        # From what is explained, not from one less the variance: of a query far from all data rounding would be left.
+        sharp = jnp.sqrt(jnp.maximum(center.explained, 1e-12) / center.variance)
         common = jnp.stack(
             [
                 sharp,
-                center.mean / center.variance / jnp.maximum(sharp, 1e-6),
+                center.mean / center.variance / sharp,
                 center.mean,
                 0.5 * (high.mean - low.mean) / jnp.sqrt(center.variance),
                 0.5 * jnp.log(high.variance / low.variance),

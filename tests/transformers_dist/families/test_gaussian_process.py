@@ -40,14 +40,14 @@ def test_prediction_is_that_of_the_joint_normal_law(x64):
     seen = predict(data(), jnp.log(1.3))
     assert seen.mean == pytest.approx(weights @ Y, abs=1e-10)
     assert seen.variance == pytest.approx(1 - weights @ full[:3, 3], abs=1e-10)
-    assert seen.log_evidence == pytest.approx(stats.multivariate_normal(cov=full[:3, :3]).logpdf(Y), abs=1e-9)
+    assert seen.log_evidence == pytest.approx(stats.multivariate_normal(cov=full[:3, :3]).logpdf(Y), abs=1e-9)  # pyright: ignore[reportArgumentType]
 
 
 def test_prior_times_likelihood_is_the_joint_density(x64):
     y, lengthscale = 0.4, 1.7
     point = jnp.asarray([y, np.log(lengthscale)])
-    expected = stats.multivariate_normal(cov=covariance(lengthscale)).logpdf([*Y, y])
-    expected += stats.invgamma(6.0, scale=8.0).logpdf(lengthscale) + np.log(lengthscale)
+    expected = stats.multivariate_normal(cov=covariance(lengthscale)).logpdf([*Y, y])  # pyright: ignore[reportArgumentType]
+    expected += stats.invgamma(6.0, scale=8.0).logpdf(lengthscale) + np.log(lengthscale)  # pyright: ignore[reportAttributeAccessIssue]
     assert (prior() * GaussianProcessLikelihood(data())).log_density(point) == pytest.approx(expected, abs=1e-9)
 
 
@@ -91,6 +91,17 @@ def test_row_of_the_regression_conditions_a_standard_normal_to_the_prediction(x6
     assert sharp * value / (1 + sharp**2) == pytest.approx(float(seen.mean), abs=1e-9)
 
 
+def test_look_at_a_query_far_from_all_data_holds_in_single_precision():
+    view, ask = gaussian_process(2).view, jnp.asarray([7.0, 0.0])
+    far = GaussianProcessData(jnp.asarray(INPUTS, jnp.float32), jnp.asarray(Y, jnp.float32), ask)
+    rows = view.look(prior(), far, view.frame(prior())).rows
+    with jax.enable_x64(True):
+        law = GaussianProcessPrior(LogInverseGamma(jnp.asarray(6.0), jnp.asarray(8.0)))
+        exact = GaussianProcessData(jnp.asarray(INPUTS), jnp.asarray(Y), jnp.asarray(np.asarray(ask, float)))
+        precise = np.asarray(view.look(law, exact, view.frame(law)).rows)
+    np.testing.assert_allclose(rows[:, 3:5], precise[:, 3:5], rtol=1e-3)
+
+
 def test_bad_input_is_named():
     view = gaussian_process(2).view
     with pytest.raises(ValueError, match="y \\[N\\] with N at least 1"):
@@ -100,4 +111,4 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="shape of the lengthscale's prior"):
         view.check(GaussianProcessPrior(LogInverseGamma(-1.0, 1.0)), data())
     with pytest.raises(TypeError, match="GaussianProcessPrior"):
-        view.check(LogInverseGamma(1.0, 1.0), data())
+        view.check(LogInverseGamma(1.0, 1.0), data())  # pyright: ignore[reportArgumentType]

@@ -41,7 +41,7 @@ def test_probabilities_are_averages_of_the_evolution_over_the_noise(x64, x):
 @pytest.mark.parametrize(("a", "b"), [(0.8, 2.5), (6.0, 3.0)])
 def test_frame_has_the_moments_of_the_logit(x64, a, b):
     frame = QuantumView().frame(LogitBeta(a, b))
-    density = lambda u: stats.beta(a, b).pdf(1 / (1 + np.exp(-u))) * np.exp(-u) / (1 + np.exp(-u)) ** 2  # noqa: E731
+    density = lambda u: stats.beta(a, b).pdf(1 / (1 + np.exp(-u))) * np.exp(-u) / (1 + np.exp(-u)) ** 2  # noqa: E731  # pyright: ignore[reportAttributeAccessIssue]
     assert LogitBeta(a, b).log_density(jnp.asarray([0.4])) == pytest.approx(np.log(density(0.4)), abs=1e-10)
     mean = integrate.quad(lambda u: u * density(u), -35, 35, limit=200)[0]
     variance = integrate.quad(lambda u: (u - mean) ** 2 * density(u), -35, 35, limit=200)[0]
@@ -56,7 +56,7 @@ def test_points_have_the_moments_and_the_evidence_of_the_posterior(x64):
     # Through x = t^3 (10 - 15 t + 6 t^2), so that the integrand is flat at both ends.
     x = grid**3 * (10 - 15 * grid + 6 * grid**2)
     slopes = 30 * grid**2 * (1 - grid) ** 2
-    values = stats.beta(0.9, 1.4).pdf(x) * np.exp(likelihood(jnp.log(x / (1 - x))[:, None])) * slopes / 2000
+    values = stats.beta(0.9, 1.4).pdf(x) * np.exp(likelihood(jnp.log(x / (1 - x))[:, None])) * slopes / 2000  # pyright: ignore[reportAttributeAccessIssue]
     exact = jax.jit(exact_quantum, static_argnames="nodes")
     for nodes, tolerance in ((96, 4e-3), (1024, 5e-5)):
         points, log_weights, log_evidence = exact(prior, OUTCOMES, nodes=nodes)
@@ -82,4 +82,4 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="each 0 or 1"):
         view.check(LogitBeta(1.0, 1.0), QuantumData(OUTCOMES.outcomes.at[0].set(0.5)))
     with pytest.raises(TypeError, match="LogitBeta"):
-        view.check(stats.beta(1, 1), OUTCOMES)
+        view.check(stats.beta(1, 1), OUTCOMES)  # pyright: ignore[reportArgumentType]
