@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # What the text of each notebook promises to print.
 PROMISES = {
+    "distribution_transformer": ("prior * likelihood Guarantee.PROPER", "reliable", "after ten updates", "100 steps"),
     "particle_scaling": ("Guarantee.PROPER", "particle filter", "sweep 2: answer"),
     "validity": ("Guarantee.PROPER", "Guarantee.CONSISTENT"),
 }
