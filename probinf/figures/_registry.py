@@ -13,6 +13,11 @@ from probinf.figures._atomic import atomic_path
 from probinf.figures._cells import Cells
 from probinf.figures._claims import Finding, update_claims
 from probinf.figures._scaling_claims import particle_scaling_ablations_claims, particle_scaling_curve_claims
+from probinf.figures.distribution_transformer_conjugate import (
+    distribution_transformer_conjugate_claims,
+    distribution_transformer_conjugate_data,
+    plot_distribution_transformer_conjugate,
+)
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
 from probinf.figures.particle_scaling_ablations import (
     particle_scaling_ablations_data,
@@ -81,6 +86,14 @@ FIGURES = {
             plot_particle_scaling_ablations,
             particle_scaling_ablations_claims,
             group="particle_scaling",
+        ),
+        Figure(
+            "distribution_transformer_conjugate",
+            "arXiv:2502.02463",
+            distribution_transformer_conjugate_data,
+            plot_distribution_transformer_conjugate,
+            distribution_transformer_conjugate_claims,
+            group="distribution_transformer",
         ),
         Figure(
             "validity_errors",
