@@ -141,7 +141,10 @@ def _merged(log_weights: Array, means: Array, scales: Array, i: Array, j: Array)
     within = [jnp.exp(0.5 * first) * scales[i], jnp.exp(0.5 * second) * scales[j]]
     between = jnp.exp(0.5 * (first + second)) * away[:, None]
     root = lower_root(jnp.concatenate([*within, between], axis=1)[None])[0]
-    return jnp.logaddexp(log_weights[i], log_weights[j]), means[i] + jnp.exp(second) * away, root
+    absent = jnp.maximum(log_weights[i], log_weights[j]) == -jnp.inf
+    # The derivative of logaddexp at twice -inf is NaN.
+    log_weight = jnp.logaddexp(jnp.where(absent, 0.0, log_weights[i]), jnp.where(absent, 0.0, log_weights[j]))
+    return jnp.where(absent, -jnp.inf, log_weight), means[i] + jnp.exp(second) * away, root
 
 
 def _costs(log_weights: Array, means: Array, scales: Array, i: Array) -> Float[Array, " K"]:
