@@ -1,5 +1,7 @@
 """Random mixtures of Gaussians for tests, and what must not matter about them."""
 
+from typing import Any
+
 import numpy as np
 from scipy.stats import multivariate_normal
 
@@ -18,9 +20,13 @@ def covariances(gmm: GMM) -> np.ndarray:
     return scales @ scales.swapaxes(1, 2)
 
 
+def normal_density(x, mean: Any, covariance: Any) -> float:
+    return multivariate_normal(mean, covariance).pdf(x)
+
+
 def density(gmm: GMM, x) -> float:
     parts = zip(np.exp(gmm.log_weights), np.asarray(gmm.means), covariances(gmm), strict=True)
-    return sum(w * multivariate_normal(m, c).pdf(x) for w, m, c in parts)
+    return sum(w * normal_density(x, m, c) for w, m, c in parts)
 
 
 def with_absent(gmm: GMM, junk: float) -> GMM:
@@ -33,4 +39,5 @@ def with_absent(gmm: GMM, junk: float) -> GMM:
 
 
 def permuted(gmm: GMM, order) -> GMM:
-    return GMM(*(np.asarray(leaf)[np.asarray(order)] for leaf in (gmm.log_weights, gmm.means, gmm.scales)))
+    log_weights, means, scales = (np.asarray(leaf)[order] for leaf in (gmm.log_weights, gmm.means, gmm.scales))
+    return GMM(log_weights, means, scales)
