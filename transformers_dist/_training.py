@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,9 @@ def train(
     (no problem is dropped silently).
     """
     start = untrained(jax.random.key(config.seed), family.view, network)
-    optimizer = optimizer_of(config)
+    # Without the seed, so that trainings that differ in it share one program.
+    shared = dataclasses.replace(config, seed=0)
+    optimizer = optimizer_of(shared)
     state = {"weights": start.weights, "average": start.weights, "optimizer": optimizer.init(start.weights)}
     settings = json.dumps({"network": dataclasses.asdict(network), "training": dataclasses.asdict(config)})
     begin = 0
@@ -91,7 +94,7 @@ def train(
     losses: list[float] = []
     key = jax.random.key(config.seed + 1)
     for step in track(range(begin, end), "distribution transformer", disable=not show_progress):
-        state, loss = _update(start, family, optimizer, config, state, jax.random.fold_in(key, step), jnp.asarray(step))
+        state, loss = _update(start, family, optimizer, shared, state, jax.random.fold_in(key, step), jnp.asarray(step))
         losses.append(float(loss))
         if not jnp.isfinite(loss):
             raise FloatingPointError(f"the loss of step {step} is {losses[-1]}: lower the learning rate")
@@ -102,6 +105,7 @@ def train(
     return eqx.tree_at(lambda dt: dt.weights, start, state["average"]), losses
 
 
+@functools.cache
 def optimizer_of(config: TrainingConfig) -> optax.GradientTransformation:
     """The optimizer that a configuration describes."""
     warm_up = min(config.warm_up, config.steps // 2)

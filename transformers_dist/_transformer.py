@@ -69,9 +69,13 @@ def _compiled(dt: DistributionTransformer, prior: Any, data: Any) -> tuple[GMM, 
 
 def untrained(key: PRNGKeyArray, view: View, config: NetworkConfig) -> DistributionTransformer:
     """A transformer with random weights, to be trained."""
-    # One compiled call, where each layer's numbers would be one.
-    draw = jax.jit(lambda key: nnx.to_pure_dict(nnx.state(Network(config, view, nnx.Rngs(params=key)))))
-    return eqx.tree_at(lambda dt: dt.weights, blank(view, config), draw(key))
+    return eqx.tree_at(lambda dt: dt.weights, blank(view, config), _draw_weights(key, view, config))
+
+
+# One compiled call, where each layer's numbers would be one.
+@eqx.filter_jit
+def _draw_weights(key: PRNGKeyArray, view: View, config: NetworkConfig) -> Any:
+    return nnx.to_pure_dict(nnx.state(Network(config, view, nnx.Rngs(params=key))))
 
 
 def blank(view: View, config: NetworkConfig) -> DistributionTransformer:

@@ -18,6 +18,11 @@ from probinf.figures.distribution_transformer_conjugate import (
     distribution_transformer_conjugate_data,
     plot_distribution_transformer_conjugate,
 )
+from probinf.figures.distribution_transformer_tasks import (
+    distribution_transformer_tasks_claims,
+    distribution_transformer_tasks_data,
+    plot_distribution_transformer_tasks,
+)
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
 from probinf.figures.particle_scaling_ablations import (
     particle_scaling_ablations_data,
@@ -93,6 +98,14 @@ FIGURES = {
             distribution_transformer_conjugate_data,
             plot_distribution_transformer_conjugate,
             distribution_transformer_conjugate_claims,
+            group="distribution_transformer",
+        ),
+        Figure(
+            "distribution_transformer_tasks",
+            "arXiv:2502.02463",
+            distribution_transformer_tasks_data,
+            plot_distribution_transformer_tasks,
+            distribution_transformer_tasks_claims,
             group="distribution_transformer",
         ),
         Figure(

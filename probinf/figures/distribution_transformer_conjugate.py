@@ -56,7 +56,7 @@ class Plan:
     batch: int
 
 
-PLANS = {"smoke": Plan(1000, 64, 1024, 5, 400, 128), "paper": Plan(4000, 256, 4096, 10, 4000, 256)}
+PLANS = {"smoke": Plan(1000, 64, 1024, 5, 1000, 128), "paper": Plan(4000, 256, 4096, 10, 4000, 256)}
 
 
 def distribution_transformer_conjugate_data(
