@@ -16,7 +16,14 @@ from probinf.transformers_dist._network import NetworkConfig
 from probinf.transformers_dist._problem import Family
 from probinf.transformers_dist._training import TrainingConfig
 from probinf.transformers_dist._transformer import DistributionTransformer, blank
-from probinf.transformers_dist.families import Quantum, gaussian_process, inverse_gamma, linear_gaussian, squared
+from probinf.transformers_dist.families import (
+    Quantum,
+    SensorFusion,
+    gaussian_process,
+    inverse_gamma,
+    linear_gaussian,
+    squared,
+)
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -39,6 +46,7 @@ RECIPES = {
     "linear_2d": Recipe(lambda: linear_gaussian(2, 8), NetworkConfig(), TrainingConfig(steps=4000)),
     "linear_4d": Recipe(lambda: linear_gaussian(4, 8), NetworkConfig(), TrainingConfig(steps=2000)),
     "linear_8d": Recipe(lambda: linear_gaussian(8, 10), NetworkConfig(), TrainingConfig(steps=1500)),
+    "sensor_fusion": Recipe(SensorFusion, NetworkConfig(), TrainingConfig(steps=1500, batch=128)),
     "inverse_gamma": Recipe(
         lambda: inverse_gamma("wide", "narrow"),
         NetworkConfig(),

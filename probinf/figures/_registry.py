@@ -18,6 +18,11 @@ from probinf.figures.distribution_transformer_conjugate import (
     distribution_transformer_conjugate_data,
     plot_distribution_transformer_conjugate,
 )
+from probinf.figures.distribution_transformer_filter import (
+    distribution_transformer_filter_claims,
+    distribution_transformer_filter_data,
+    plot_distribution_transformer_filter,
+)
 from probinf.figures.distribution_transformer_tasks import (
     distribution_transformer_tasks_claims,
     distribution_transformer_tasks_data,
@@ -106,6 +111,14 @@ FIGURES = {
             distribution_transformer_tasks_data,
             plot_distribution_transformer_tasks,
             distribution_transformer_tasks_claims,
+            group="distribution_transformer",
+        ),
+        Figure(
+            "distribution_transformer_filter",
+            "arXiv:2502.02463",
+            distribution_transformer_filter_data,
+            plot_distribution_transformer_filter,
+            distribution_transformer_filter_claims,
             group="distribution_transformer",
         ),
         Figure(

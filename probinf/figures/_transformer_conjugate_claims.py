@@ -1,9 +1,9 @@
 """What the figure on linear-Gaussian problems is to decide; written before it was run.
 
 Seen before: trainings of 600 and 1000 steps in one dimension (mean KL about .005, falling), and the divergences of the
-shipped transformers on 1,000 other problems. The comparison of heads was first planned with 400 steps; four seeds of the
-site head then gave .004, .09, .20 and .06, in the middle of their training, so the plan was changed to 1,000 steps, and
-no criterion.
+shipped transformers on 1,000 other problems. The comparison of heads was first planned with 400 steps; four seeds of
+the site head then gave .004, .09, .20 and .06, in the middle of their training, so the plan was changed to 1,000 steps,
+and no criterion.
 """
 
 from __future__ import annotations

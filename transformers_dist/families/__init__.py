@@ -29,6 +29,13 @@ from probinf.transformers_dist.families._quantum import QuantumLikelihood as Qua
 from probinf.transformers_dist.families._quantum import QuantumView as QuantumView
 from probinf.transformers_dist.families._quantum import exact_quantum as exact_quantum
 from probinf.transformers_dist.families._quantum import quantum_probabilities as quantum_probabilities
+from probinf.transformers_dist.families._sensor_fusion import SensorData as SensorData
+from probinf.transformers_dist.families._sensor_fusion import SensorFusion as SensorFusion
+from probinf.transformers_dist.families._sensor_fusion import SensorLikelihood as SensorLikelihood
+from probinf.transformers_dist.families._sensor_fusion import SensorView as SensorView
+from probinf.transformers_dist.families._sensor_fusion import linearized as linearized
+from probinf.transformers_dist.families._sensor_fusion import motion as motion
+from probinf.transformers_dist.families._sensor_fusion import observe as observe
 from probinf.transformers_dist.families._squared import Squared as Squared
 from probinf.transformers_dist.families._squared import SquaredData as SquaredData
 from probinf.transformers_dist.families._squared import SquaredLikelihood as SquaredLikelihood
