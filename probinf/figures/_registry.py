@@ -23,6 +23,11 @@ from probinf.figures.distribution_transformer_filter import (
     distribution_transformer_filter_data,
     plot_distribution_transformer_filter,
 )
+from probinf.figures.distribution_transformer_sequential import (
+    distribution_transformer_sequential_claims,
+    distribution_transformer_sequential_data,
+    plot_distribution_transformer_sequential,
+)
 from probinf.figures.distribution_transformer_tasks import (
     distribution_transformer_tasks_claims,
     distribution_transformer_tasks_data,
@@ -119,6 +124,14 @@ FIGURES = {
             distribution_transformer_filter_data,
             plot_distribution_transformer_filter,
             distribution_transformer_filter_claims,
+            group="distribution_transformer",
+        ),
+        Figure(
+            "distribution_transformer_sequential",
+            "On Sequential Bayesian Inference for Continual Learning",
+            distribution_transformer_sequential_data,
+            plot_distribution_transformer_sequential,
+            distribution_transformer_sequential_claims,
             group="distribution_transformer",
         ),
         Figure(
