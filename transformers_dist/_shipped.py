@@ -46,7 +46,7 @@ RECIPES = {
     "linear_2d": Recipe(lambda: linear_gaussian(2, 8), NetworkConfig(), TrainingConfig(steps=4000)),
     "linear_4d": Recipe(lambda: linear_gaussian(4, 8), NetworkConfig(), TrainingConfig(steps=2000)),
     "linear_8d": Recipe(lambda: linear_gaussian(8, 10), NetworkConfig(), TrainingConfig(steps=1500)),
-    "sensor_fusion": Recipe(SensorFusion, NetworkConfig(), TrainingConfig(steps=1500, batch=128)),
+    "sensor_fusion": Recipe(SensorFusion, NetworkConfig(expand=2), TrainingConfig(steps=1500, batch=128)),
     "inverse_gamma": Recipe(
         lambda: inverse_gamma("wide", "narrow"),
         NetworkConfig(),

@@ -23,8 +23,9 @@ def plot_distribution_transformer_filter(dataset: xarray.Dataset) -> Figure:
     names = dataset["filter"].values.tolist()
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(13, 4.6), dpi=110)
-        grid = figure.add_gridspec(1, 3, left=0.055, right=0.985, top=0.72, bottom=0.13, wspace=0.5)
-        over_time, on_average, components = (figure.add_subplot(grid[i]) for i in range(3))
+        over_time = figure.add_axes((0.045, 0.13, 0.24, 0.59))
+        on_average = figure.add_axes((0.48, 0.13, 0.2, 0.59))
+        components = figure.add_axes((0.74, 0.13, 0.24, 0.59))
         for name in names:
             score = dataset["score"].sel(filter=name)
             over_time.plot(score.median("series"), color=_COLORS.get(name, GREEN), linewidth=1.2)
@@ -38,7 +39,8 @@ def plot_distribution_transformer_filter(dataset: xarray.Dataset) -> Figure:
             on_average.annotate(f"{mean:.2f}", (mean, row), xytext=(0, 7), textcoords="offset points", color=color,
                                 ha="center", fontsize=9)  # fmt: skip
         bare_rows(on_average, [_NAMES.get(name, f"particle filter, {name}") for name in names])
-        on_average.set_xscale("symlog", linthresh=2.0)
+        on_average.set_xscale("symlog", linthresh=1.0)
+        on_average.set_xlim(-2.0, None)
         on_average.set_xlabel("mean of -log q(true state), nats")
         on_average.set_title("on average")
         for name in ("transformer", "copies"):

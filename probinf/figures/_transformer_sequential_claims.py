@@ -1,7 +1,7 @@
 """What the figure on sequential inference is to decide; written before it was run.
 
-Seen before: two seeds of the blobs (chain .85 and .84, all data at once .96 and .97, prototypes .99) and the transformer
-over 50 streams of ten updates (3e-4 nats); the settings of the chains were found on them.
+Seen before: two seeds of the blobs (chain .85 and .84, all data at once .96 and .97, prototypes .99) and the
+transformer over 50 streams of ten updates (3e-4 nats); the settings of the chains were found on them.
 """
 
 from __future__ import annotations

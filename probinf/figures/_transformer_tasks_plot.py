@@ -28,7 +28,7 @@ def plot_distribution_transformer_tasks(dataset: xarray.Dataset) -> Figure:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(13, 5.4), dpi=110)
         grid = figure.add_gridspec(
-            1, 3, left=0.145, right=0.985, top=0.74, bottom=0.12, wspace=0.12, width_ratios=[2, 1, 1]
+            1, 3, left=0.17, right=0.985, top=0.74, bottom=0.12, wspace=0.22, width_ratios=[2, 1, 1]
         )
         panels = [figure.add_subplot(grid[i]) for i in range(3)]
         names = [str(name) for name in dataset["title"].values]
@@ -72,9 +72,9 @@ def _sizes(axes: Any, dataset: xarray.Dataset) -> None:
         axes.plot(np.quantile(ess, [0.05, 0.95]), [row, row], color=BLUE, linewidth=2, alpha=0.5)
         axes.plot(ess.mean(), row, "o", color=BLUE, markersize=7)
         bad = float((dataset["pareto_k"].sel(task=name) > 0.7).mean())
-        axes.annotate(f"{bad:.1%} flagged", (0.02, row), va="center", fontsize=8.5, color=GRAY)
+        axes.annotate(f"k > .7: {bad:.0%}", (0.02, row), va="center", fontsize=8.5, color=GRAY)
     axes.set_xlim(0, 1.02)
-    axes.set_xlabel("correction: ESS / draws (bar: 90 % of problems)")
+    axes.set_xlabel("ESS / draws (bar: 90 % of problems)")
 
 
 def _calibration(axes: Any, dataset: xarray.Dataset) -> None:
@@ -86,6 +86,6 @@ def _calibration(axes: Any, dataset: xarray.Dataset) -> None:
         level = dataset["level"].sel(task=name).values
         axes.plot(_LEVELS, [np.mean(level < q) - q for q in _LEVELS], color=color, linewidth=1.4,
                   label=str(dataset["title"].sel(task=name).item()))  # fmt: skip
-    axes.set_ylim(-0.12, 0.12)
-    axes.set_xlabel("quantile of the transformer (gray: 95 % of exact ones)")
-    axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center")
+    axes.set_ylim(-0.2, 0.12)
+    axes.set_xlabel("quantile (gray: 95 % of exact ones)")
+    axes.legend(frameon=False, fontsize=7.5, loc="lower center", handlelength=1.2)

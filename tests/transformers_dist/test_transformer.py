@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from probinf.distributions import GMM
 from probinf.transformers_dist import Frame, NetworkConfig, TrainingConfig, frame_of, load, train
+from probinf.transformers_dist._layers import Block
 from probinf.transformers_dist._transformer import blank
 from probinf.transformers_dist.families import LinearData, LinearView, linear_gaussian
 
@@ -165,3 +167,17 @@ def test_an_interrupted_training_ends_at_the_same_weights(tmp_path):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match="other settings"):
         train(family, SMALL, dataclasses.replace(config, seed=1), checkpoint=path)
+
+
+def test_attention_averages_so_only_a_count_tells_one_datum_from_three_alike():
+    block = Block(SMALL, nnx.Rngs(params=0))
+    tokens, datum = jnp.ones((2, 8)) * jnp.arange(2.0)[:, None], jnp.linspace(-1.0, 1.0, 8)[None]
+    both = jnp.ones(2, bool)
+    once = block(tokens, datum, both, jnp.ones(1, bool))
+    thrice = block(tokens, jnp.repeat(datum, 3, axis=0), both, jnp.ones(3, bool))
+    np.testing.assert_allclose(thrice, once, atol=1e-5)
+    prior, data = problem()
+    repeated = jax.tree.map(lambda x: jnp.repeat(x[:1], 3, axis=0), data)
+    less = repeated._replace(noise=repeated.noise.at[1:].set(jnp.inf))
+    dt = transformer()
+    assert np.abs(density(dt(prior, repeated), POINTS) - density(dt(prior, less), POINTS)).max() > 1e-2

@@ -173,7 +173,7 @@ def draw_state(key: PRNGKeyArray, components: int) -> GMM:
     center = jnp.stack([radius * jnp.cos(angle), jnp.zeros(()), radius * jnp.sin(angle), jnp.zeros(())])
     deviations = jnp.stack([place, speed, place, speed])
     # Between a diagonal scale and one that is turned about.
-    turn = jnp.eye(4) + 0.5 * random_rotation(keys[3], components, 4)
+    turn = jnp.eye(4)[None] + 0.5 * random_rotation(keys[3], components, 4)
     sizes = jnp.exp(0.4 * jax.random.normal(keys[4], (components, 4)))
     scales = lower_root(deviations[None, :, None] * turn * sizes[:, None, :] / 1.2)
     means = center[None, :] + deviations[None, :] * jax.random.normal(keys[5], (components, 4))

@@ -1,0 +1,65 @@
+"""The density of a range is that of the simulator, ends included; the published one is not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from probinf.transformers_dist.families import SensorData, SensorFusion, SensorLikelihood, linearized, observe
+from probinf.transformers_dist.families._sensor_fusion import FARTHEST, log_range
+
+GRID = (np.arange(4000) + 0.5) * FARTHEST / 4000
+
+
+def published(seen, distance):
+    """The density as released: shares of echoes and noise exchanged, nothing at the ends."""
+    spread = 0.1 * (distance + 1)
+    return 0.7 * stats.norm(distance, spread).pdf(seen) + 0.1 * np.exp(-seen) + 0.2 / FARTHEST
+
+
+@pytest.mark.parametrize("distance", [0.1, 9.0])
+def test_the_density_of_a_range_integrates_to_one_with_its_ends(distance, x64):
+    density = jax.jit(jax.vmap(lambda y: jnp.exp(log_range(y, jnp.asarray(distance)))))
+    inside = float(density(jnp.asarray(GRID)).sum()) * FARTHEST / GRID.size
+    zero, end = np.asarray(density(jnp.array([0.0, FARTHEST])))
+    assert inside + zero + end == pytest.approx(1, abs=2e-5)
+    lost = 1 - published(GRID, distance).sum() * FARTHEST / GRID.size
+    # What the published density loses at the ends, at either.
+    assert lost == pytest.approx(zero + end, abs=2e-4) and lost > 0.1
+
+
+def test_simulated_ranges_follow_the_density_and_not_the_published_one():
+    state = jnp.array([3.0, 0.0, 0.0, 0.0])
+    n = 20000
+    seen = np.asarray(jax.jit(jax.vmap(lambda k: observe(k, state).distance))(jax.random.split(jax.random.key(0), n)))
+    near = jax.vmap(lambda y: jnp.exp(log_range(y, jnp.asarray(3.0))))(jnp.linspace(0.0005, 0.9995, 1000)).mean()
+    # A share of n draws, five standard errors: a false-alarm rate below 1e-6.
+    error = 5 * np.sqrt(0.25 / n)
+    share = np.mean((seen > 0) & (seen < 1))
+    assert abs(share - near) < error
+    wrong = published(np.linspace(0.0005, 0.9995, 1000), 3.0).mean()
+    assert abs(share - wrong) > 2 * error
+
+
+def test_the_likelihood_wraps_bearings_and_agrees_with_its_linearization(x64):
+    behind = jnp.array([-4.0, 0.0, 1e-3, 0.0])
+    log_density = lambda b: SensorLikelihood(SensorData(jnp.asarray(4.0), jnp.asarray(b))).log_density(behind)  # noqa: E731
+    assert float(log_density(np.pi - 1e-4)) == pytest.approx(float(log_density(-np.pi + 1e-4)), abs=0.02)
+    x, data = jnp.array([2.0, 0.3, 1.0, 0.1]), SensorData(jnp.asarray(2.0), jnp.asarray(0.6))
+    rows, values = linearized(x, data)
+    step = 1e-6
+    for axis in (0, 2):
+        moved = linearized(x.at[axis].add(step), data)[1]
+        # The spread of a range changes with the state too, which a linearization leaves out.
+        slope = -np.asarray(moved - values) / step
+        assert slope[1] == pytest.approx(float(rows[1, axis]), rel=1e-4)
+
+
+def test_bad_observations_are_refused():
+    view = SensorFusion().view
+    prior = SensorFusion(points=2).draw(jax.random.key(0)).prior
+    with pytest.raises(ValueError, match="a range in"):
+        view.check(prior, SensorData(jnp.asarray(11.0), jnp.asarray(0.0)))
+    with pytest.raises(ValueError, match="finite bearing"):
+        view.check(prior, SensorData(jnp.asarray(1.0), jnp.asarray(jnp.nan)))
