@@ -26,7 +26,7 @@ def distribution_transformer_conjugate_claims(dataset: xarray.Dataset) -> list[F
     """The verdicts."""
     findings = []
     for dimension, bound in _TARGETS.items():
-        kl = dataset["kl"].sel(dimension=dimension, method="site").values
+        kl = dataset["kl"].sel(dimension=dimension, approximation="site").values
         findings.append(_claim(f"kl-{dimension}d", f"Linear-Gaussian problems, {dimension}-D: near the exact posterior",
                                _SAMPLED, "<", bound).judge(*mean_interval(kl)))  # fmt: skip
         ess = dataset["ess"].sel(dimension=dimension).values

@@ -46,7 +46,7 @@ def _dimensions(axes: Any, dataset: xarray.Dataset) -> None:
     where = np.arange(dataset.sizes["dimension"])
     for method, (name, color) in _METHODS.items():
         _points(
-            axes, where, [dataset["kl"].sel(method=method, dimension=d).values for d in dataset["dimension"]], color
+            axes, where, [dataset["kl"].sel(approximation=method, dimension=d).values for d in dataset["dimension"]], color
         )
         axes.plot([], [], "o-", color=color, label=name)
     axes.set_yscale("log")

@@ -41,6 +41,7 @@ def plot_distribution_transformer_sequential(dataset: xarray.Dataset) -> Figure:
             blobs.errorbar(
                 tasks[-1] + 0.25, mean, yerr=[[mean - low], [high - mean]], fmt="o", color=color, label=label
             )
+        blobs.set_ylim(None, 1.02)
         blobs.set_xlabel("tasks")
         blobs.set_title("blobs: accuracy on all tasks so far")
         blobs.legend(frameon=False, fontsize=9, loc="lower left")

@@ -68,7 +68,7 @@ def distribution_transformer_conjugate_data(
 ) -> xarray.Dataset:
     """Measure the shipped transformers, and train three heads alike.
 
-    Over `dimension` and `problem`: `kl` of each `method` in nats ("site": the shipped transformer; "gaussian": the one
+    Over `dimension` and `problem`: `kl` of each `approximation` in nats ("site": the shipped transformer; "gaussian": the one
     Gaussian with the exact moments; "prior"), and of the corrected sampler `ess` (over draws), `pareto_k` and
     `log_z_error`. Over `components` and `problem`: `component_kl` in 8 dimensions. Over `head`, `seed` and `problem`:
     `head_kl` in one dimension, after a short training.
@@ -96,13 +96,13 @@ def distribution_transformer_conjugate_data(
     told(total, total, "done")
     return xarray.Dataset(
         {
-            "kl": (("dimension", "method", "problem"), np.array([found["kl"] for found in by_dimension])),
+            "kl": (("dimension", "approximation", "problem"), np.array([found["kl"] for found in by_dimension])),
             **{name: (("dimension", "problem"), np.array([found[name] for found in by_dimension]))
                for name in ("ess", "pareto_k", "log_z_error")},
             "component_kl": (("components", "problem"), np.array(by_components)),
             "head_kl": (("head", "seed", "problem"), np.array(by_head).reshape(len(HEADS), plan.seeds, -1)),
         },
-        coords={"dimension": list(DIMENSIONS), "method": ["site", "gaussian", "prior"], "head": list(HEADS),
+        coords={"dimension": list(DIMENSIONS), "approximation": ["site", "gaussian", "prior"], "head": list(HEADS),
                 "components": list(COMPONENTS)},
         attrs={"budget": budget if isinstance(budget, str) else "custom", "corrected": plan.corrected,
                "steps": plan.steps, "batch": plan.batch},
