@@ -57,8 +57,6 @@ def reasoning_kernels_cases() -> tuple[SamplerCase | KernelCase, ...]:
     return (
         solution_case("reasoning_gibbs", gibbs(NARROW, Product()), NARROW, np.prod),
         solution_case("reasoning_gibbs, ess", gibbs(ENDING, Product(), ess=0.9), ENDING, np.prod),
-        solution_case("reasoning_gibbs, odds", gibbs(ENDING, Odds()), ENDING, _odds),
-        solution_case("reasoning_gibbs, ancestor sampling", gibbs(NARROW, Product(), **past), NARROW, np.prod),
         solution_case("reasoning_gibbs, ancestor sampling, odds", gibbs(STRADDLING, Odds(), **past), STRADDLING, _odds),
         solution_case(
             "reasoning_gibbs, ancestor sampling, value ratio", gibbs(ENDING, ValueRatio(), **past), ENDING, _last

@@ -45,9 +45,8 @@ def plot_distribution_transformer_conjugate(dataset: xarray.Dataset) -> Figure:
 def _dimensions(axes: Any, dataset: xarray.Dataset) -> None:
     where = np.arange(dataset.sizes["dimension"])
     for method, (name, color) in _METHODS.items():
-        _points(
-            axes, where, [dataset["kl"].sel(approximation=method, dimension=d).values for d in dataset["dimension"]], color
-        )
+        part = dataset["kl"].sel(approximation=method)
+        _points(axes, where, [part.sel(dimension=d).values for d in dataset["dimension"]], color)
         axes.plot([], [], "o-", color=color, label=name)
     axes.set_yscale("log")
     axes.set_xticks(where, [str(int(d)) for d in dataset["dimension"]])

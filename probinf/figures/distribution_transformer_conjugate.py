@@ -68,8 +68,8 @@ def distribution_transformer_conjugate_data(
 ) -> xarray.Dataset:
     """Measure the shipped transformers, and train three heads alike.
 
-    Over `dimension` and `problem`: `kl` of each `approximation` in nats ("site": the shipped transformer; "gaussian": the one
-    Gaussian with the exact moments; "prior"), and of the corrected sampler `ess` (over draws), `pareto_k` and
+    Over `dimension` and `problem`: `kl` of each `approximation` in nats ("site": the shipped transformer; "gaussian":
+    the one Gaussian with the exact moments; "prior"), and of the corrected sampler `ess` (over draws), `pareto_k` and
     `log_z_error`. Over `components` and `problem`: `component_kl` in 8 dimensions. Over `head`, `seed` and `problem`:
     `head_kl` in one dimension, after a short training.
 

@@ -15,7 +15,7 @@ GRID = (np.arange(4000) + 0.5) * FARTHEST / 4000
 def published(seen, distance):
     """The density as released: shares of echoes and noise exchanged, nothing at the ends."""
     spread = 0.1 * (distance + 1)
-    return 0.7 * stats.norm(distance, spread).pdf(seen) + 0.1 * np.exp(-seen) + 0.2 / FARTHEST
+    return 0.7 * stats.norm.pdf(seen, distance, spread) + 0.1 * np.exp(-seen) + 0.2 / FARTHEST
 
 
 @pytest.mark.parametrize("distance", [0.1, 9.0])
