@@ -52,7 +52,8 @@ def _dimensions(axes: Any, dataset: xarray.Dataset) -> None:
     axes.set_xticks(where, [str(int(d)) for d in dataset["dimension"]])
     axes.set_xlabel("dimensions")
     axes.set_title("KL(exact || ...), nats")
-    axes.legend(frameon=False, fontsize=8.5, loc="center right", bbox_to_anchor=(1.02, 0.62))
+    axes.set_ylim(1e-6, 10)
+    axes.legend(frameon=False, fontsize=8.5, loc="lower right")
 
 
 def _sizes(axes: Any, dataset: xarray.Dataset) -> None:
@@ -88,10 +89,10 @@ def _heads(axes: Any, dataset: xarray.Dataset) -> None:
     for i, (head, (name, color)) in enumerate(_HEADS.items()):
         means = dataset["head_kl"].sel(head=head).mean("problem").values
         axes.plot(means, i + np.linspace(-0.12, 0.12, means.size), "o", color=color, alpha=0.6, markeredgewidth=0)
-        axes.annotate(f"{name}: {means.mean():.3g}", (means.mean(), i - 0.22), color=color, ha="center", va="bottom")
+        axes.annotate(f"{name}: {means.mean():.3g}", (means.mean(), i - 0.22), color=color, ha="right", va="bottom")
     axes.set_xscale("log")
     low, high = dataset["head_kl"].mean("problem").min(), dataset["head_kl"].mean("problem").max()
-    axes.set_xlim(float(low) / 3, float(high) * 3)
+    axes.set_xlim(float(low) / 3, float(high) * 1.6)
     axes.set_ylim(len(_HEADS) - 0.5, -0.7)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
