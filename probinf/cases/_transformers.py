@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from probinf import Draw, Reweight
+from probinf import Draw, Reweight, Sampler
 from probinf.distributions import GMM
 from probinf.transformers_dist import Pushed, View, corrected, load
 from probinf.transformers_dist._frame import Frame, identity_frame
 from probinf.transformers_dist._view import Look
 from probinf.transformers_dist.families import LinearData, LinearLikelihood, exact_linear, linear_evidence
 from probinf.validity import KernelCase, SamplerCase
+
+
+# Shipped weights need the extra `lm`.
+_HAVE_SAFETENSORS = importlib.util.find_spec("safetensors") is not None
 
 
 class Positive(View):
@@ -56,32 +61,26 @@ class WithoutJacobian(Positive):
 
 def transformer_cases() -> tuple[SamplerCase | KernelCase, ...]:
     """The correction of the shipped transformer in one dimension, and of a mixture for the logarithm of an unknown."""
+    positive = _positive_case("corrected, positive unknown", Positive())
+    if not _HAVE_SAFETENSORS:
+        return (positive,)
     prior, data = _problem()
-    posterior = _approximation()
-    return (
-        SamplerCase(
-            "Draw(transformer) >> Reweight, by corrected",
-            corrected(posterior, prior, LinearLikelihood(data)),
-            n=4,
-            expectations=(_moments, _exact_moments(prior, data)),
-        ),
-        _positive_case("corrected, positive unknown", Positive()),
-    )
+    shipped = corrected(_approximation(), prior, LinearLikelihood(data))
+    return (_linear_case("Draw(transformer) >> Reweight, by corrected", shipped), positive)
 
 
 def transformer_bugs() -> tuple[SamplerCase | KernelCase, ...]:
     """The correction as its users might get it wrong."""
-    prior, data = _problem()
-    posterior = _approximation()
-    return (
-        SamplerCase(
-            "an approximate posterior weighted as if it were the prior",
-            Draw(posterior) >> Reweight(LinearLikelihood(data)),
-            n=4,
-            expectations=(_moments, _exact_moments(prior, data)),
-        ),
-        _positive_case("a mixture for the logarithm without its Jacobian", WithoutJacobian()),
-    )
+    positive = _positive_case("a mixture for the logarithm without its Jacobian", WithoutJacobian())
+    if not _HAVE_SAFETENSORS:
+        return (positive,)
+    _, data = _problem()
+    wrong = Draw(_approximation()) >> Reweight(LinearLikelihood(data))
+    return (_linear_case("an approximate posterior weighted as if it were the prior", wrong), positive)
+
+
+def _linear_case(name: str, sampler: Sampler) -> SamplerCase:
+    return SamplerCase(name, sampler, n=4, expectations=(_moments, _exact_moments(*_problem())))
 
 
 @functools.cache
