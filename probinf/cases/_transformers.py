@@ -18,7 +18,6 @@ from probinf.transformers_dist._view import Look
 from probinf.transformers_dist.families import LinearData, LinearLikelihood, exact_linear, linear_evidence
 from probinf.validity import KernelCase, SamplerCase
 
-
 # Shipped weights need the extra `lm`.
 _HAVE_SAFETENSORS = importlib.util.find_spec("safetensors") is not None
 
