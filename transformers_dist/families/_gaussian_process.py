@@ -8,11 +8,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import cho_factor, cho_solve
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf import Distribution, Factor
+from probinf.distributions._small_matrices import cholesky, solve_lower
 from probinf.transformers_dist._frame import Frame
 from probinf.transformers_dist._problem import Family, Problem
 from probinf.transformers_dist._view import Look, View
@@ -69,13 +69,12 @@ def predict(data: GaussianProcessData, log_lengthscale: Float[Array, ""]) -> Pre
     away = places[:, None, :] - places[None, :, :]
     kernel = (1 - NOISE_VARIANCE) * jnp.exp(-0.5 * jnp.sum(away**2, -1) * jnp.exp(-2 * log_lengthscale))
     covariance = kernel + NOISE_VARIANCE * jnp.eye(places.shape[0], dtype=kernel.dtype)
-    factor = cho_factor(covariance[:-1, :-1], lower=True)
-    weights = cho_solve(factor, covariance[:-1, -1])
-    log_det = 2 * jnp.sum(jnp.log(jnp.diagonal(factor[0])))
-    square = data.y @ cho_solve(factor, data.y)
-    log_evidence = -0.5 * (square + log_det + data.y.size * jnp.log(2 * jnp.pi))
-    explained = weights @ covariance[:-1, -1]
-    return Prediction(weights @ data.y, 1 - explained, explained, log_evidence)
+    factor = cholesky(covariance[:-1, :-1])
+    query, y = solve_lower(factor, jnp.stack([covariance[:-1, -1], data.y], axis=1)).T
+    log_det = 2 * jnp.sum(jnp.log(jnp.diagonal(factor)))
+    log_evidence = -0.5 * (y @ y + log_det + y.size * jnp.log(2 * jnp.pi))
+    explained = query @ query
+    return Prediction(query @ y, 1 - explained, explained, log_evidence)
 
 
 class GaussianProcessLikelihood(Factor):
@@ -219,7 +218,7 @@ class GaussianProcess(Family):
         places = jax.random.normal(keys[3], (self.observations + 1, self.view.inputs))
         away = places[1:, None, :] - places[None, 1:, :]
         kernel = (1 - NOISE_VARIANCE) * jnp.exp(-0.5 * jnp.sum(away**2, -1) * jnp.exp(-2 * log_lengthscale))
-        root = jnp.linalg.cholesky(kernel + NOISE_VARIANCE * jnp.eye(self.observations))
+        root = cholesky(kernel + NOISE_VARIANCE * jnp.eye(self.observations))
         y = root @ jax.random.normal(keys[4], (self.observations,))
         data = GaussianProcessData(places[1:], y, places[0])
         sizes = {"lengthscales": self.lengthscales, "values": self.values}
