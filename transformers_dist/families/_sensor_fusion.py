@@ -128,7 +128,8 @@ class SensorView(View):
         context = jnp.stack([data.distance, jnp.where(data.distance >= FARTHEST, 1.0, 0.0)])
         sensor = jnp.array([[1.0], [-1.0]])
         table = jnp.concatenate([inside, values[:, None], sensor, jnp.broadcast_to(context, (2, 2))], axis=1)
-        wide = jnp.log(jnp.sqrt(jnp.sum(inside**2, axis=1)))
+        # At the sensor itself both gradients vanish.
+        wide = 0.5 * jnp.log(jnp.sum(inside**2, axis=1) + 1e-8)
         features = jnp.concatenate([wide, frame.shift[jnp.array([0, 2])] / distance, jnp.log(distance)[None]])
         return Look(frame.inward_mixture(prior), features, table, jnp.ones(2, bool))
 

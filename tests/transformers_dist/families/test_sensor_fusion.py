@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from probinf.distributions import GMM
 from probinf.transformers_dist.families import SensorData, SensorFusion, SensorLikelihood, linearized, observe
 from probinf.transformers_dist.families._sensor_fusion import FARTHEST, log_range
 
@@ -54,6 +55,12 @@ def test_the_likelihood_wraps_bearings_and_agrees_with_its_linearization(x64):
         # The spread of a range changes with the state too, which a linearization leaves out.
         slope = -np.asarray(moved - values) / step
         assert slope[1] == pytest.approx(float(rows[1, axis]), rel=1e-4)
+
+
+def test_a_prior_at_the_sensor_itself_looks_finite():
+    view, prior = SensorFusion().view, GMM([0.0], [[0.0] * 4], [np.eye(4)])
+    look = view.look(prior, SensorData(jnp.asarray(1.0), jnp.asarray(0.3)), view.frame(prior))
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in (look.features, look.rows))
 
 
 def test_bad_observations_are_refused():
