@@ -1,5 +1,7 @@
 """What every test shares: checked types, strict shapes, a compilation cache, float64 on request."""
 
+import gc
+import itertools
 from pathlib import Path
 
 import beartype.typing  # noqa: F401  (named inside TYPECHECKER)
@@ -22,6 +24,9 @@ jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
+# Traces are many small objects that live long: looking through all of them as often as Python would takes minutes.
+gc.set_threshold(100_000, 50, 50)
+
 
 @pytest.fixture
 def x64():
@@ -37,3 +42,17 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of published tables, ../shared/data, is not beside this checkout")
     return folder
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Drops compiled programs before they take up all memory maps that Linux allows a process (65,530)."""
+    if nextitem is None or next(_FINISHED) % 10:
+        return
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
+        jax.clear_caches()
+        gc.collect()
+
+
+# Each compiled program takes some twenty maps, each test some programs.
+_FINISHED = itertools.count(1)

@@ -77,13 +77,13 @@ def published_config(
     )
 
 
-class Network(nnx.Module):
-    """From a look at a problem to two mixtures in its frame: one for the prior, one for the posterior.
+class Encoder(nnx.Module):
+    """What a problem looks like to a head: tokens of the prior's components and of the data.
 
     Law: equivariant in the order of the prior's components, invariant in the order of the data; absent components
     and padding rows change nothing.
 
-    Source: arXiv 2502.02463, section 3.2; the heads "residual" and "site" are this library's.
+    Source: arXiv 2502.02463, section 3.2.
     """
 
     def __init__(self, config: NetworkConfig, view: View, rngs: nnx.Rngs) -> None:
@@ -102,10 +102,9 @@ class Network(nnx.Module):
         self.sink = nnx.Param(0.1 * jax.random.normal(rngs.params(), (1, width)))
         self.blocks = nnx.List([Block(config, rngs) for _ in range(config.layers)])
         self.norm = nnx.LayerNorm(width, rngs=rngs) if config.pre_norm else None
-        self.head: MixtureHead = _HEADS[config.head](config, d, rngs, row_size=view.row_size)
 
-    def __call__(self, look: Look) -> tuple[GMM, GMM]:
-        """What the network makes of the prior alone, and of prior and data, in the frame of the look."""
+    def encode(self, look: Look) -> tuple[GMM, Float[Array, "K width"], Float[Array, "N width"]]:
+        """The prior as a mixture; its components' tokens, which have seen the data; and the data's, which have not."""
         base, tokens = self._prior(look)
         rows = squash(look.rows)
         if self.config.count:
@@ -119,7 +118,7 @@ class Network(nnx.Module):
             tokens = block(tokens, memory, base.present, held)
         if self.norm is not None:
             tokens = self.norm(tokens)
-        return base, self.head(base, tokens, data, look.rows, look.present)
+        return base, tokens, data
 
     def _prior(self, look: Look) -> tuple[GMM, Float[Array, "K width"]]:
         if look.prior is None:
@@ -135,6 +134,24 @@ class Network(nnx.Module):
             tokens = jnp.repeat(tokens, self.config.expand, axis=0)
             tokens = tokens + jnp.tile(self.slots[...], (tokens.shape[0] // self.config.expand, 1))
         return base, tokens
+
+
+class Network(Encoder):
+    """From a look at a problem to two mixtures in its frame: one for the prior, one for the posterior.
+
+    Law: that of the encoder.
+
+    Source: arXiv 2502.02463, section 3.2; the heads "residual" and "site" are this library's.
+    """
+
+    def __init__(self, config: NetworkConfig, view: View, rngs: nnx.Rngs) -> None:
+        super().__init__(config, view, rngs)
+        self.head: MixtureHead = _HEADS[config.head](config, view.dimension, rngs, row_size=view.row_size)
+
+    def __call__(self, look: Look) -> tuple[GMM, GMM]:
+        """What the network makes of the prior alone, and of prior and data, in the frame of the look."""
+        base, tokens, data = self.encode(look)
+        return base, self.head(base, tokens, data, look.rows, look.present)
 
 
 def component_features_size(dimension: int) -> int:

@@ -19,6 +19,7 @@ from probinf.transformers_dist._transformer import DistributionTransformer, blan
 from probinf.transformers_dist.families import (
     Quantum,
     SensorFusion,
+    StochasticVolatility,
     gaussian_process,
     inverse_gamma,
     linear_gaussian,
@@ -47,6 +48,9 @@ RECIPES = {
     "linear_4d": Recipe(lambda: linear_gaussian(4, 8), NetworkConfig(), TrainingConfig(steps=2000)),
     "linear_8d": Recipe(lambda: linear_gaussian(8, 10), NetworkConfig(), TrainingConfig(steps=1500)),
     "sensor_fusion": Recipe(SensorFusion, NetworkConfig(expand=2), TrainingConfig(steps=1500, batch=128)),
+    "stochastic_volatility": Recipe(
+        StochasticVolatility, NetworkConfig(expand=2), TrainingConfig(steps=1500, batch=128)
+    ),
     "inverse_gamma": Recipe(
         lambda: inverse_gamma("wide", "narrow"),
         NetworkConfig(),

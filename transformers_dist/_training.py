@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -19,6 +20,9 @@ from probinf.lm import load_tree, save_tree
 from probinf.transformers_dist._network import NetworkConfig
 from probinf.transformers_dist._problem import Family, Problem
 from probinf.transformers_dist._transformer import DistributionTransformer, log_loss, untrained
+
+# Any equinox module with a field `weights`.
+Model = TypeVar("Model", bound=eqx.Module)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +63,16 @@ def transformer_loss(dt: DistributionTransformer, problems: Problem, *, prior_lo
     return jnp.mean(jax.vmap(one)(problems))
 
 
+class TransformerLoss(eqx.Module):
+    """`transformer_loss` with its choice made; equal ones share a compiled program."""
+
+    prior_loss: bool = eqx.field(static=True)
+
+    def __call__(self, dt: DistributionTransformer, problems: Problem) -> Float[Array, ""]:
+        """The mean loss, in nats."""
+        return transformer_loss(dt, problems, prior_loss=self.prior_loss)
+
+
 def train(
     family: Family,
     network: NetworkConfig,
@@ -79,11 +93,40 @@ def train(
     (no problem is dropped silently).
     """
     start = untrained(jax.random.key(config.seed), family.view, network)
+    return train_from(
+        start,
+        family,
+        TransformerLoss(config.prior_loss),
+        config,
+        {"network": dataclasses.asdict(network)},
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        until=until,
+        show_progress=show_progress,
+    )
+
+
+def train_from(
+    start: Model,
+    family: Family,
+    loss: Callable[[Model, Problem], Float[Array, ""]],
+    config: TrainingConfig,
+    description: dict[str, Any],
+    *,
+    checkpoint: Path | None = None,
+    checkpoint_every: int = 500,
+    until: int | None = None,
+    show_progress: bool = False,
+) -> tuple[Model, list[float]]:
+    """Train the `weights` of any model on a loss; otherwise as `train`, which says what happens and what is raised.
+
+    description: what else, beside the training's own settings, a checkpoint must agree in.
+    """
     # Without the seed, so that trainings that differ in it share one program.
     shared = dataclasses.replace(config, seed=0)
     optimizer = optimizer_of(shared)
     state = {"weights": start.weights, "average": start.weights, "optimizer": optimizer.init(start.weights)}
-    settings = json.dumps({"network": dataclasses.asdict(network), "training": dataclasses.asdict(config)})
+    settings = json.dumps(description | {"training": dataclasses.asdict(config)})
     begin = 0
     if checkpoint is not None and checkpoint.exists():
         state, metadata = load_tree(checkpoint, state)
@@ -93,16 +136,17 @@ def train(
     end = config.steps if until is None else until
     losses: list[float] = []
     key = jax.random.key(config.seed + 1)
-    for step in track(range(begin, end), "distribution transformer", disable=not show_progress):
-        state, loss = _update(start, family, optimizer, shared, state, jax.random.fold_in(key, step), jnp.asarray(step))
-        losses.append(float(loss))
-        if not jnp.isfinite(loss):
+    for step in track(range(begin, end), "training", disable=not show_progress):
+        step_key = jax.random.fold_in(key, step)
+        state, value = _update(start, family, loss, optimizer, shared, state, step_key, jnp.asarray(step))
+        losses.append(float(value))
+        if not jnp.isfinite(value):
             raise FloatingPointError(f"the loss of step {step} is {losses[-1]}: lower the learning rate")
         if show_progress and (step + 1) % 200 == 0:
             print(f"step {step + 1}: {sum(losses[-200:]) / len(losses[-200:]):.4f} nats", flush=True)
         if checkpoint is not None and ((step + 1) % checkpoint_every == 0 or step + 1 == end):
             save_tree(checkpoint, state, {"settings": settings, "step": str(step + 1)})
-    return eqx.tree_at(lambda dt: dt.weights, start, state["average"]), losses
+    return eqx.tree_at(lambda model: model.weights, start, state["average"]), losses
 
 
 @functools.cache
@@ -115,8 +159,9 @@ def optimizer_of(config: TrainingConfig) -> optax.GradientTransformation:
 
 @eqx.filter_jit
 def _update(
-    start: DistributionTransformer,
+    start: Any,
     family: Family,
+    loss: Callable[[Any, Problem], Array],
     optimizer: optax.GradientTransformation,
     config: TrainingConfig,
     state: dict[str, Any],
@@ -126,13 +171,12 @@ def _update(
     problems = jax.vmap(family.draw)(jax.random.split(key, config.batch))
 
     def loss_of(weights: Any) -> Array:
-        dt = eqx.tree_at(lambda dt: dt.weights, start, weights)
-        return transformer_loss(dt, problems, prior_loss=config.prior_loss)
+        return loss(eqx.tree_at(lambda model: model.weights, start, weights), problems)
 
-    loss, gradient = jax.value_and_grad(loss_of)(state["weights"])
+    value, gradient = jax.value_and_grad(loss_of)(state["weights"])
     change, memory = optimizer.update(gradient, state["optimizer"], state["weights"])
     weights = optax.apply_updates(state["weights"], change)
     # Early on the average is that of all steps so far, so that it soon forgets where it began.
     keep = jnp.minimum(config.averaging, step / (step + 10.0))
     average = jax.tree.map(lambda mean, new: keep * mean + (1 - keep) * new, state["average"], weights)
-    return {"weights": weights, "average": average, "optimizer": memory}, loss
+    return {"weights": weights, "average": average, "optimizer": memory}, value

@@ -1,4 +1,4 @@
-"""Filters for range and bearing: the transformer's, the extended Kalman filter's, and the particle filter's."""
+"""Filters of a scene: the transformer's, a Kalman filter's, and the particle filter's, scored by the true state."""
 
 from __future__ import annotations
 
@@ -7,69 +7,83 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf import Distribution, Draw, Particles, Resample, Reweight, spawn
-from probinf.distributions import GMM, condition_linear
+from probinf.distributions import GMM, split_components
 from probinf.distributions._small_matrices import cholesky, solve_lower
+from probinf.figures._transformer_filter_scenes import Scene
 from probinf.transformers_dist import MixtureFilter
-from probinf.transformers_dist.families import SensorData, SensorLikelihood, linearized, motion, observe
 
 
-def simulate(key: PRNGKeyArray, steps: int) -> tuple[Array, Array, SensorData]:
-    """Where a target starts (the mean of the first prior), its states [T, 4], and what is seen of it."""
-    angle_key, start_key, run_key = jax.random.split(key, 3)
-    angle = 2 * jnp.pi * jax.random.uniform(angle_key)
-    mean = 4.0 * jnp.stack([jnp.cos(angle), jnp.zeros(()), jnp.sin(angle), jnp.zeros(())])
-    first = mean + start_scale() @ jax.random.normal(start_key, (4,))
-    transition, noise = motion()
+def simulate(scene: Scene, key: PRNGKeyArray, steps: int) -> tuple[Array, Array, Any]:
+    """The mean of the first prior, the states [T, D] after it, and what is seen of them."""
+    mean_key, start_key, run_key = jax.random.split(key, 3)
+    mean = scene.first_mean(mean_key)
+    first = mean + scene.first_scale() @ jax.random.normal(start_key, mean.shape)
+    moves = Motion(*scene.motion())
 
-    def step(x: Array, key: PRNGKeyArray) -> tuple[Array, tuple[Array, SensorData]]:
+    def step(x: Array, key: PRNGKeyArray) -> tuple[Array, tuple[Array, Any]]:
         move, look = jax.random.split(key)
-        x = transition @ x + noise @ jax.random.normal(move, (4,))
-        return x, (x, observe(look, x))
+        x = moves.sample(move, x)
+        return x, (x, scene.observe(look, x))
 
     return mean, *jax.lax.scan(step, first, jax.random.split(run_key, steps))[1]
 
 
-def start_scale() -> Float[Array, "4 4"]:
-    """Cholesky factor of the first prior."""
-    return jnp.diag(jnp.array([0.5, 0.2, 0.5, 0.2]))
+class Motion(Distribution):
+    """The next state; the noise scale is diagonal."""
+
+    transition: Float[Array, "D D"]
+    noise: Float[Array, "D D"]
+    name: str = eqx.field(static=True, default="motion")  # pyright: ignore[reportIncompatibleMethodOverride]
+
+    def sample(self, key: PRNGKeyArray, x: Float[Array, " D"]) -> Float[Array, " D"]:
+        """A draw."""
+        return self.transition @ x + self.noise @ jax.random.normal(key, x.shape)
+
+    def log_density(self, x: Float[Array, " D"]) -> Float[Array, ""]:
+        """Not needed: no weight looks at it."""
+        raise NotImplementedError("the motion is drawn, never weighed")
+
+    def log_move(self, past: Float[Array, "N D"], x: Float[Array, " D"]) -> Float[Array, " N"]:
+        """Log-density of a state given each of its predecessors, in nats."""
+        deviations = jnp.diagonal(self.noise)
+        return jnp.sum(norm.logpdf(x[None, :], past @ self.transition.T, deviations[None, :]), axis=1)
 
 
-class Extended(eqx.Module):
-    """The update of the extended Kalman filter, which takes every range for a good one."""
-
-    def __call__(self, prior: GMM, data: SensorData) -> GMM:
-        """The posterior of the linearized observation."""
-        mean = prior.mean
-        rows, values = linearized(mean, data)
-        return condition_linear(prior, rows, values + rows @ mean, jnp.eye(2))[0]
-
-
-def mixture_scores(
-    update: Any, components: int, mean: Array, states: Array, data: SensorData, *, copies: bool = False
-) -> tuple[Array, Array]:
+def mixture_scores(scene: Scene, update: Any, start: GMM, mean: Array, states: Array, data: Any) -> tuple[Array, Array]:
     """At each step minus the log-density of the true state, in nats, and the number of distinct components.
 
-    copies: start from equal components with weights proportional to 1, 2, ..., as published.
+    start: the first prior about zero, as a mixture with as many components as the filter keeps.
     """
-    transition, noise = motion()
-    filtering = MixtureFilter(update, transition, noise, components)
-    start = filtering.start(mean, start_scale())
-    if copies:
-        weights = jnp.arange(1.0, components + 1)
-        equal = lambda leaf: jnp.broadcast_to(leaf, (components, *leaf.shape))  # noqa: E731
-        start = GMM(jnp.log(weights / weights.sum()), equal(mean), equal(start_scale()), "state")
-    beliefs = filtering.run(start, data)
+    filtering = MixtureFilter(update, *scene.motion(), start.components)
+    moved = GMM(start.log_weights, start.means + mean[None, :], start.scales, "state")
+    beliefs = filtering.run(moved, data)
     return -jax.vmap(GMM.log_density)(beliefs, states), jax.vmap(distinct_components)(beliefs)
+
+
+def distinct_start(scene: Scene, components: int) -> GMM:
+    """The first prior as distinct components."""
+    scale = scene.first_scale()
+    one = GMM(jnp.zeros(1), jnp.zeros((1, scale.shape[0])), scale[None], "state")
+    return split_components(one, components)
+
+
+def copied_start(scene: Scene, components: int) -> GMM:
+    """The first prior as equal components with weights proportional to 1, 2, ..., as published."""
+    scale, weights = scene.first_scale(), jnp.arange(1.0, components + 1)
+    means, scales = jnp.zeros((components, scale.shape[0])), jnp.broadcast_to(scale, (components, *scale.shape))
+    return GMM(jnp.log(weights / weights.sum()), means, scales, "state")
 
 
 def distinct_components(gmm: GMM) -> Float[Array, ""]:
     """How many components there are in effect: 1 / sum_ij w_i w_j s_ij, where s_ij is how alike two components are.
 
     The likeness is exp of minus half the squared distance of the means, in the deviations of the whole mixture, and the
-    squared differences of the log-diagonals of the scales.
+    squared differences of the log-diagonals of the scales, all ten times over: a tenth of a deviation apart is
+    distinct.
     """
     scale = cholesky(gmm.covariance)
     places = jax.vmap(lambda x: solve_lower(scale, x))(gmm.held_means)
@@ -80,44 +94,23 @@ def distinct_components(gmm: GMM) -> Float[Array, ""]:
     return 1 / (weights @ jnp.exp(-0.5 * apart) @ weights)
 
 
-class Motion(Distribution):
-    """The next state."""
+def particle_scores(scene: Scene, key: PRNGKeyArray, n: int, mean: Array, states: Array, data: Any) -> Array:
+    """The same score for a bootstrap filter of n particles, whose density p(y | x) mean_i p(x | x_i) / p(y) is smooth.
 
-    name: str = eqx.field(static=True, default="motion")  # pyright: ignore[reportIncompatibleMethodOverride]
-
-    def sample(self, key: PRNGKeyArray, x: Float[Array, " 4"]) -> Float[Array, " 4"]:
-        """A draw."""
-        transition, noise = motion()
-        return transition @ x + noise @ jax.random.normal(key, (4,))
-
-    def log_density(self, x: Float[Array, " 4"]) -> Float[Array, ""]:
-        """Not needed: no weight looks at it."""
-        raise NotImplementedError("the motion is drawn, never weighed")
-
-
-def particle_scores(key: PRNGKeyArray, n: int, mean: Array, states: Array, data: SensorData) -> Array:
-    """The same score for a bootstrap filter of n particles, whose density is a kernel estimate by Silverman's rule."""
+    Law: consistent in n; the particles before a step stand for the past, what comes after them is the model's own.
+    """
+    moves = Motion(*scene.motion())
     start_key, run_key = jax.random.split(key)
-    start = spawn(n, mean[None, :] + jax.random.normal(start_key, (n, 4)) @ start_scale().T)
+    start = spawn(n, mean[None, :] + jax.random.normal(start_key, (n, mean.size)) @ scene.first_scale().T)
 
-    def step(cloud: Particles, each: tuple[PRNGKeyArray, Array, SensorData]) -> tuple[Particles, Array]:
+    def step(cloud: Particles, each: tuple[PRNGKeyArray, Array, Any]) -> tuple[Particles, Array]:
         key, state, seen = each
         move_key, choose_key = jax.random.split(key)
-        weighted, _ = (Draw(Motion()) >> Reweight(SensorLikelihood(seen)))(move_key, cloud)
-        return Resample()(choose_key, weighted)[0], -_kernel_density(weighted, state)
+        likelihood = scene.likelihood(seen)
+        predicted = jax.nn.logsumexp(moves.log_move(cloud.values, state)) - jnp.log(n)
+        weighted, _ = (Draw(moves) >> Reweight(likelihood))(move_key, cloud)
+        # Resampling keeps the evidence so far, so this is the last factor alone.
+        log_evidence = weighted.log_z - cloud.log_z
+        return Resample()(choose_key, weighted)[0], log_evidence - likelihood.log_density(state) - predicted
 
     return jax.lax.scan(step, start, (jax.random.split(run_key, states.shape[0]), states, data))[1]
-
-
-def _kernel_density(cloud: Particles, x: Array) -> Array:
-    """Log-density at a point of Gaussian kernels on weighted particles."""
-    weights, values = cloud.normalized_weights, cloud.values
-    mean = weights @ values
-    away = values - mean[None, :]
-    d = values.shape[1]
-    effective = 1 / jnp.sum(weights**2)
-    width = (4 / (d + 2)) ** (1 / (d + 4)) * effective ** (-1 / (d + 4))
-    scale = width * cholesky((weights[:, None] * away).T @ away + 1e-6 * jnp.eye(d))
-    z = solve_lower(scale, (x[None, :] - values).T)
-    log_kernel = -0.5 * jnp.sum(z**2, axis=0) - jnp.sum(jnp.log(jnp.diag(scale))) - 0.5 * d * jnp.log(2 * jnp.pi)
-    return jax.nn.logsumexp(jnp.log(weights) + log_kernel)

@@ -81,12 +81,13 @@ TASKS = {
 class Measured(NamedTuple):
     """One entry for each problem.
 
-    kl: KL(exact || approximation), nats. corrected_kl: the same for one draw of the reweighted cloud. ess over draws
-    and Pareto shape of that cloud. level: where the true first coordinate lies in the approximation's distribution of
-    it, which is uniform for the exact posterior.
+    kl: KL(exact || approximation), nats. entropy: of the exact posterior, so that the expected -log q is their sum.
+    corrected_kl: KL for one draw of the reweighted cloud. ess over draws and Pareto shape of that cloud. level: where
+    the true first coordinate lies in the approximation's distribution of it, which is uniform for the exact posterior.
     """
 
     kl: Any
+    entropy: Any
     corrected_kl: Any
     ess: Any
     pareto_k: Any
@@ -164,6 +165,7 @@ def _measure(approximate: Any, task: Task, problems: Problem, keys: Any, draws: 
         after = _after_correction(log_p, log_q, log_z, log_totals, draws)
         return Measured(
             _mean(log_weights, log_p - log_q),
+            -_mean(log_weights, log_p),
             _mean(log_weights, log_p - after),
             found.ess,
             found.pareto_k,

@@ -17,6 +17,8 @@ _METHODS = {
     "corrected_kl": ("one draw of its reweighted cloud", GREEN, "D"),
     "gaussian_kl": ("the best Gaussian", ORANGE, "o"),
     "variational_kl": ("numpyro SVI, 100 steps", PINK, "o"),
+    "flow_kl": ("flow, same encoder", "#E69F00", "^"),
+    "riemann_kl": ("bars, same encoder", GRAY, "v"),
 }
 _LEVELS = np.linspace(0.05, 0.95, 19)
 
@@ -62,7 +64,7 @@ def _divergences(axes: Any, dataset: xarray.Dataset) -> None:
     for label, color, marker in _METHODS.values():
         axes.plot([], [], marker, color=color, label=label)
     axes.set_xscale("log")
-    axes.legend(frameon=False, fontsize=8.5, ncols=4, loc="upper left", bbox_to_anchor=(-0.02, 1.17), columnspacing=1.0)
+    axes.legend(frameon=False, fontsize=8.5, ncols=3, loc="upper left", bbox_to_anchor=(-0.02, 1.2), columnspacing=1.0)
     axes.set_xlabel("KL(exact || ...), nats")
 
 

@@ -1,4 +1,4 @@
-"""Filtering with a Distribution Transformer, a moving target seen by range and bearing."""
+"""Filtering with a Distribution Transformer: a target by range and bearing, and volatilities by returns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from probinf.figures._transformer_filter_claims import (
 from probinf.figures._transformer_filter_plot import (
     plot_distribution_transformer_filter as plot_distribution_transformer_filter,
 )
-from probinf.figures._transformer_filter_runs import Extended, mixture_scores, particle_scores, simulate
+from probinf.figures._transformer_filter_runs import (
+    copied_start,
+    distinct_start,
+    mixture_scores,
+    particle_scores,
+    simulate,
+)
+from probinf.figures._transformer_filter_scenes import SCENES
 from probinf.transformers_dist import load
 
 Progress = Callable[[int, int, str], None]
@@ -47,44 +54,61 @@ def distribution_transformer_filter_data(
 ) -> xarray.Dataset:
     """Run every filter on the same series.
 
-    Over `filter`, `series` and `step`: `score`, minus the log-density of the true state in nats, and `distinct`, the
-    number of distinct components (NaN for particles). "copies" is the transformer's filter from the published start.
+    Over `scene`, `filter`, `series` and `step`: `score`, minus the log-density of the true state in nats, and
+    `distinct`, the number of distinct components (NaN for particles). "copies" is the transformer's filter from the
+    published start, "gaussian" a Kalman filter that linearizes the observation.
 
     Raises: ValueError for an unknown budget.
     """
-    del cells
     if not isinstance(budget, Plan) and budget not in PLANS:
         raise ValueError(f"budget must be one of {', '.join(PLANS)}, not {budget!r}.")
     plan = budget if isinstance(budget, Plan) else PLANS[budget]
     told: Progress = progress or (lambda done, total, current: None)
-    dt = load("sensor_fusion")
-    names = ["transformer", "copies", "extended", *(f"{n:,} particles" for n in plan.particles)]
-    series_key, particle_key = jax.random.split(key)
-    mean, states, seen = eqx.filter_jit(jax.vmap(lambda k: simulate(k, plan.steps)))(
-        jax.random.split(series_key, plan.series)
-    )
-    runs: list[Callable[..., Any]] = [
-        lambda m, x, y: mixture_scores(dt, plan.components, m, x, y),
-        lambda m, x, y: mixture_scores(dt, plan.components, m, x, y, copies=True),
-        lambda m, x, y: mixture_scores(Extended(), 1, m, x, y),
-    ]
-    scores, distinct = [], []
-    for i, run in enumerate(runs):
-        told(i, len(names), names[i])
-        score, parts = jax.jit(jax.vmap(run))(mean, states, seen)
-        scores.append(np.asarray(score))
-        distinct.append(np.asarray(parts))
-    for i, n in enumerate(plan.particles):
-        told(len(runs) + i, len(names), names[len(runs) + i])
-        keys = jax.random.split(jax.random.fold_in(particle_key, n), plan.series)
-        # Series in turn: together they would not fit into the cache.
-        scored = jax.jit(lambda every, n=n: jax.lax.map(lambda each: particle_scores(each[0], n, *each[1:]), every))
-        scores.append(np.asarray(scored((keys, mean, states, seen))))
-        distinct.append(np.full((plan.series, plan.steps), np.nan))
-    told(len(names), len(names), "done")
+    cells = Cells(None) if cells is None else cells
+    found = []
+    for i, name in enumerate(SCENES):
+        told(i, len(SCENES), SCENES[name].title)
+        scene_key = jax.random.fold_in(key, i)
+        found.append(cells.get(name, {"plan": vars(plan)}, lambda k=scene_key, n=name: _scene(k, n, plan)))
+    told(len(SCENES), len(SCENES), "done")
+    filters = [*_MIXTURES, *(f"{n:,} particles" for n in plan.particles)]
     return xarray.Dataset(
-        {name: (("filter", "series", "step"), np.array(values, float))
-         for name, values in (("score", scores), ("distinct", distinct))},
-        coords={"filter": names},
+        {name: (("scene", "filter", "series", "step"), np.array([part[name] for part in found], float))
+         for name in ("score", "distinct")},
+        coords={"scene": list(SCENES), "filter": filters,
+                "gaussian": ("scene", [scene.gaussian_name for scene in SCENES.values()]),
+                "title": ("scene", [scene.title for scene in SCENES.values()])},
         attrs={"budget": budget if isinstance(budget, str) else "custom", "components": plan.components},
     )  # fmt: skip
+
+
+_MIXTURES = ("transformer", "copies", "gaussian")
+
+
+def _scene(key: PRNGKeyArray, name: str, plan: Plan) -> dict[str, Any]:
+    scene, dt = SCENES[name], load(name)
+    series_key, particle_key = jax.random.split(key)
+    simulated = eqx.filter_jit(jax.vmap(lambda k: simulate(scene, k, plan.steps)))
+    mean, states, seen = simulated(jax.random.split(series_key, plan.series))
+    scores, distinct = [], []
+    start = {
+        "transformer": distinct_start(scene, plan.components),
+        "copies": copied_start(scene, plan.components),
+        "gaussian": distinct_start(scene, 1),
+    }
+    # Both starts of the transformer run one program.
+    for update, names in ((dt, ("transformer", "copies")), (scene.gaussian, ("gaussian",))):
+        one = lambda start, *each, update=update: mixture_scores(scene, update, start, *each)  # noqa: E731
+        run = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0)))
+        for name in names:
+            score, parts = run(start[name], mean, states, seen)
+            scores.append(np.asarray(score).tolist())
+            distinct.append(np.asarray(parts).tolist())
+    for n in plan.particles:
+        keys = jax.random.split(jax.random.fold_in(particle_key, n), plan.series)
+        # Series in turn: together they would not fit into the cache.
+        one = lambda each, n=n: particle_scores(scene, each[0], n, *each[1:])  # noqa: E731
+        scored = jax.jit(lambda every, one=one: jax.lax.map(one, every))
+        scores.append(np.asarray(scored((keys, mean, states, seen))).tolist())
+        distinct.append([[None] * plan.steps] * plan.series)
+    return {"score": scores, "distinct": distinct}

@@ -21,6 +21,7 @@ from probinf.figures._transformer_tasks_plot import (
     plot_distribution_transformer_tasks as plot_distribution_transformer_tasks,
 )
 from probinf.transformers_dist import load
+from probinf.transformers_dist.baselines import load_baseline
 
 Progress = Callable[[int, int, str], None]
 
@@ -46,9 +47,11 @@ def distribution_transformer_tasks_data(
 ) -> xarray.Dataset:
     """Measure the shipped transformer of each task.
 
-    Over `task` and `problem`: `kl`, `gaussian_kl` (of the Gaussian with the exact moments, which no Gaussian can beat)
-    and `variational_kl` (NaN for problems that were left out), in nats; `corrected_kl`, `ess` and `pareto_k` of the
-    cloud of reweighted draws; and `level`, the place of the truth in the transformer's distribution.
+    Over `task` and `problem`: `kl`, `riemann_kl` and `flow_kl` (the same encoder with the density of a prior-fitted
+    network, and with a flow), `gaussian_kl` (of the Gaussian with the exact moments, which no Gaussian can beat) and
+    `variational_kl` (NaN for problems that were left out), in nats; `entropy` of the exact posterior (the expected
+    -log q is entropy and KL together); `corrected_kl`, `ess` and `pareto_k` of the cloud of reweighted draws; and
+    `level`, the place of the truth in the transformer's distribution.
 
     Raises: ValueError for an unknown budget.
     """
@@ -80,5 +83,7 @@ def _task(key: PRNGKeyArray, task: Task, plan: Plan) -> dict[str, Any]:
     some = jax.tree.map(lambda leaf: leaf[: plan.variational], problems)
     variational[: plan.variational] = divergence(task, Variational(task), some)
     columns = {**found._asdict(), "gaussian_kl": gaussian, "variational_kl": variational}
+    for density in ("riemann", "flow"):
+        columns[f"{density}_kl"] = divergence(task, load_baseline(f"{density}_{task.transformer}"), problems)
     # JSON has no NaN.
     return {name: [None if np.isnan(x) else float(x) for x in column] for name, column in columns.items()}

@@ -28,8 +28,10 @@ def test_the_filter_of_a_few_steps_is_near_the_truth():
     dataset = distribution_transformer_filter_data(jax.random.key(0), FilterPlan(3, 4, (200,)))
     assert np.isfinite(dataset["score"]).all()
     # Nats: the first prior alone scores about 1.4 on average.
-    assert float(dataset["score"].sel(filter="transformer").mean()) < 2
+    assert float(dataset["score"].sel(scene="sensor_fusion", filter="transformer").mean()) < 2
     findings = figure.claims(dataset)
-    assert [finding.claim.id.split("/")[1] for finding in findings] == ["finite", "distinct", "extended", "particles"]
+    assert [finding.claim.id.split("/")[-1] for finding in findings] == 2 * [
+        "finite", "distinct", "extended", "particles", "copies"
+    ]  # fmt: skip
     assert findings[0].value == 0
     figure.plot(dataset)

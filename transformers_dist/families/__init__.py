@@ -42,3 +42,10 @@ from probinf.transformers_dist.families._squared import SquaredLikelihood as Squ
 from probinf.transformers_dist.families._squared import SquaredView as SquaredView
 from probinf.transformers_dist.families._squared import exact_squared as exact_squared
 from probinf.transformers_dist.families._squared import squared as squared
+from probinf.transformers_dist.families._stochastic_volatility import StochasticVolatility as StochasticVolatility
+from probinf.transformers_dist.families._stochastic_volatility import VolatilityData as VolatilityData
+from probinf.transformers_dist.families._stochastic_volatility import VolatilityLikelihood as VolatilityLikelihood
+from probinf.transformers_dist.families._stochastic_volatility import VolatilityView as VolatilityView
+from probinf.transformers_dist.families._stochastic_volatility import log_squares as log_squares
+from probinf.transformers_dist.families._stochastic_volatility import observe_returns as observe_returns
+from probinf.transformers_dist.families._stochastic_volatility import volatility_motion as volatility_motion

@@ -25,6 +25,8 @@ SHARES = (0.7, 0.2, 0.1)
 FARTHEST = 10.0
 _SPREAD = 0.1
 _BEARING = 0.1
+# Nearer than this the geometry is no more followed: the meta-prior starts at 1, and there a network knows no better.
+_NEAREST = 0.3
 
 
 class SensorData(NamedTuple):
@@ -93,19 +95,34 @@ def observe(key: PRNGKeyArray, x: Float[Array, " 4"]) -> SensorData:
     return SensorData(seen, (angle + jnp.pi) % (2 * jnp.pi) - jnp.pi)
 
 
+def heading(x: Float[Array, " 4"]) -> tuple[Float[Array, " 2"], Float[Array, ""]]:
+    """Unit vector from the sensor to the target, and their distance, which is never told as less than _NEAREST.
+
+    Nearer than that the bearing turns about within the state's own uncertainty, and a tangent would claim to know it.
+    """
+    place = x[jnp.array([0, 2])]
+    squared = jnp.sum(place**2)
+    # At the sensor itself any direction will do; the inner `where` keeps its gradient finite.
+    at_sensor = squared < 1e-12
+    length = jnp.sqrt(jnp.where(at_sensor, 1.0, squared))
+    direction = jnp.where(at_sensor, jnp.array([1.0, 0.0]), place / length)
+    return direction, jnp.maximum(jnp.where(at_sensor, 0.0, length), _NEAREST)
+
+
 def linearized(x: Float[Array, " 4"], data: SensorData) -> tuple[Float[Array, "2 4"], Float[Array, " 2"]]:
     """Range and bearing about a state as linear observations of noise one: coefficients, values less those there."""
-    distance = jnp.sqrt(x[0] ** 2 + x[2] ** 2 + 1e-6)
+    (along, across), distance = heading(x)
     spread = _SPREAD * (distance + 1)
     zero = jnp.zeros(())
     rows = jnp.stack(
         [
-            jnp.stack([x[0] / distance, zero, x[2] / distance, zero]) / spread,
-            jnp.stack([-x[2], zero, x[0], zero]) / distance**2 / _BEARING,
+            jnp.stack([along, zero, across, zero]) / spread,
+            jnp.stack([-across, zero, along, zero]) / (distance * _BEARING),
         ]
     )
-    off = (data.bearing - jnp.arctan2(x[2], x[0]) + jnp.pi) % (2 * jnp.pi) - jnp.pi
-    return rows, jnp.stack([(data.distance - distance) / spread, off / _BEARING])
+    off = (data.bearing - jnp.arctan2(across, along) + jnp.pi) % (2 * jnp.pi) - jnp.pi
+    true_distance = jnp.sqrt(x[0] ** 2 + x[2] ** 2)
+    return rows, jnp.stack([(data.distance - true_distance) / spread, off / _BEARING])
 
 
 class SensorView(View):
@@ -124,13 +141,12 @@ class SensorView(View):
         """Two rows: coefficients in the frame, value, which sensor it is, and the range as it was seen."""
         rows, values = linearized(frame.shift, data)
         inside = rows @ frame.scale
-        distance = jnp.sqrt(frame.shift[0] ** 2 + frame.shift[2] ** 2 + 1e-6)
+        direction, distance = heading(frame.shift)
         context = jnp.stack([data.distance, jnp.where(data.distance >= FARTHEST, 1.0, 0.0)])
         sensor = jnp.array([[1.0], [-1.0]])
         table = jnp.concatenate([inside, values[:, None], sensor, jnp.broadcast_to(context, (2, 2))], axis=1)
-        # At the sensor itself both gradients vanish.
-        wide = 0.5 * jnp.log(jnp.sum(inside**2, axis=1) + 1e-8)
-        features = jnp.concatenate([wide, frame.shift[jnp.array([0, 2])] / distance, jnp.log(distance)[None]])
+        wide = 0.5 * jnp.log(jnp.sum(inside**2, axis=1))
+        features = jnp.concatenate([wide, direction, jnp.log(distance)[None]])
         return Look(frame.inward_mixture(prior), features, table, jnp.ones(2, bool))
 
     def check(self, prior: GMM, data: SensorData) -> None:
