@@ -7,7 +7,7 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -21,8 +21,15 @@ from probinf.transformers_dist._network import NetworkConfig
 from probinf.transformers_dist._problem import Family, Problem
 from probinf.transformers_dist._transformer import DistributionTransformer, log_loss, untrained
 
-# Any equinox module with a field `weights`.
-Model = TypeVar("Model", bound=eqx.Module)
+
+@runtime_checkable
+class Weighted(Protocol):
+    """A model whose trained numbers are its field `weights`."""
+
+    weights: Any
+
+
+Model = TypeVar("Model", bound=Weighted)
 
 
 @dataclasses.dataclass(frozen=True)

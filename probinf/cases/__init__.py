@@ -9,6 +9,7 @@ from __future__ import annotations
 from probinf.cases._core import core_cases
 from probinf.cases._interop import interop_bugs, interop_cases
 from probinf.cases._kernels import kernels_bugs, kernels_cases
+from probinf.cases._pairs import pairs_bugs, pairs_cases
 from probinf.cases._reasoning import reasoning_bugs, reasoning_cases
 from probinf.cases._reasoning_kernels import reasoning_kernels_bugs, reasoning_kernels_cases
 from probinf.cases._representations import representations_bugs, representations_cases
@@ -33,6 +34,7 @@ def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *scale_cases(),
         *reasoning_kernels_cases(),
         *transformer_cases(),
+        *pairs_cases(),
     )
 
 
@@ -49,4 +51,5 @@ def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *scale_bugs(),
         *reasoning_kernels_bugs(),
         *transformer_bugs(),
+        *pairs_bugs(),
     )

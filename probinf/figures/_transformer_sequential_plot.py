@@ -35,11 +35,13 @@ def plot_distribution_transformer_sequential(dataset: xarray.Dataset) -> Figure:
         tasks = np.arange(1, dataset.sizes["task"] + 1)
         found = [mean_interval(dataset["chain_accuracy"].isel(task=t).values) for t in range(tasks.size)]
         blobs.plot(tasks, [mean for mean, _ in found], "o-", color=ORANGE, label="HMC, fit, prior")
-        blobs.fill_between(tasks, *np.array([bounds for _, bounds in found]).T, color=ORANGE, alpha=0.2, linewidth=0)
+        blobs.fill_between(
+            tasks, *np.minimum([bounds for _, bounds in found], 1).T, color=ORANGE, alpha=0.2, linewidth=0
+        )
         for name, color, label in (("batch", BLUE, "HMC on all data"), ("prototype", GREEN, "prototypes")):
             mean, (low, high) = mean_interval(dataset[f"{name}_accuracy"].values)
             blobs.errorbar(
-                tasks[-1] + 0.25, mean, yerr=[[mean - low], [high - mean]], fmt="o", color=color, label=label
+                tasks[-1] + 0.25, mean, yerr=[[mean - low], [min(high, 1) - mean]], fmt="o", color=color, label=label
             )
         blobs.set_ylim(None, 1.02)
         blobs.set_xlabel("tasks")

@@ -48,24 +48,26 @@ def radial_features(x: Float[Array, "N 2"]) -> Float[Array, "N D"]:
     return jnp.concatenate([jnp.exp(-0.5 * squared), jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
 
 
-def blob_tasks(key: PRNGKeyArray, points: int) -> Labeled:
-    """Five tasks, each to tell two of ten blobs apart, by one label that all tasks share; leading axis of tasks."""
+def blob_tasks(key: PRNGKeyArray, points: int) -> tuple[Labeled, Labeled]:
+    """Five tasks, each to tell two of ten blobs apart, by one label that all tasks share, and as many points to test.
+
+    Both have a leading axis of tasks.
+    """
     center_key, point_key = jax.random.split(key)
     angle = 2 * jnp.pi * (jnp.arange(10) + 0.5) / 10
     order = jax.random.permutation(center_key, 10)
     centers = 2.5 * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)[order]
     label = jnp.tile(jnp.arange(2), points // 2)
     which = jnp.arange(TASKS)[:, None] + 5 * label[None, :]
-    x = centers[which] + 0.3 * jax.random.normal(point_key, (TASKS, points, 2))
-    return Labeled(x, jnp.broadcast_to(label, which.shape))
+    x = centers[which] + 0.3 * jax.random.normal(point_key, (2, TASKS, points, 2))
+    labels = jnp.broadcast_to(label, which.shape)
+    return Labeled(x[0], labels), Labeled(x[1], labels)
 
 
 def blob_accuracy(key: PRNGKeyArray, points: int, chain: HamiltonianChain) -> dict[str, Any]:
     """Accuracy on all tasks after all tasks, for the chain, for one run on all data, and for prototypes."""
     train_key, chain_key, batch_key = jax.random.split(key, 3)
-    tasks = blob_tasks(train_key, points)
-    # The blobs stand where they stood; the points are others.
-    test = _fresh(tasks, jax.random.fold_in(train_key, 1))
+    tasks, test = blob_tasks(train_key, points)
     dimension = _CENTERS + 1
     start = GMM(jnp.zeros(1), jnp.zeros((1, dimension)), 3.0 * jnp.eye(dimension)[None], "prior")
     belief, by_task = start, []
@@ -76,12 +78,6 @@ def blob_accuracy(key: PRNGKeyArray, points: int, chain: HamiltonianChain) -> di
     everything = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tasks)
     batch = float(_accuracy(chain.samples(batch_key, start, everything), test))
     return {"chain": by_task, "batch": batch, "prototypes": _prototype_accuracy(tasks, test)}
-
-
-def _fresh(tasks: Labeled, key: PRNGKeyArray) -> Labeled:
-    even, odd = tasks.x[:, ::2].mean(axis=1), tasks.x[:, 1::2].mean(axis=1)
-    centers = jnp.where(tasks.label[..., None] == 0, even[:, None, :], odd[:, None, :])
-    return Labeled(centers + 0.3 * jax.random.normal(key, tasks.x.shape), tasks.label)
 
 
 @eqx.filter_jit

@@ -24,7 +24,12 @@ def test_there_are_notebooks():
 @pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=[notebook.stem for notebook in NOTEBOOKS])
 def test_notebook_runs(notebook):
-    environment = {**os.environ, "MPLBACKEND": "Agg", "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax")}
+    environment = {
+        **os.environ,
+        "MPLBACKEND": "Agg",
+        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     run = subprocess.run(
         [sys.executable, "-W", "error", str(notebook)], capture_output=True, text=True, env=environment, check=False
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -30,19 +31,23 @@ class Flow(Density):
         except ImportError as error:
             raise ImportError("the flow is flowjax's: pip install 'probinf[plots]'") from error
         self.size = condition
-        self.flow = masked_autoregressive_flow(
-            key,
-            base_dist=Normal(jnp.zeros(dimension)),
-            transformer=RationalQuadraticSpline(knots=knots, interval=5.0),
-            cond_dim=condition,
-            flow_layers=layers,
-            nn_width=32,
-        )
+        # flowjax lets ranks be promoted, here and below.
+        with jax.numpy_rank_promotion("allow"):
+            self.flow = masked_autoregressive_flow(
+                key,
+                base_dist=Normal(jnp.zeros(dimension)),
+                transformer=RationalQuadraticSpline(knots=knots, interval=5.0),
+                cond_dim=condition,
+                flow_layers=layers,
+                nn_width=32,
+            )
 
     def log_density(self, x: Float[Array, " D"], numbers: Float[Array, " size"]) -> Float[Array, ""]:
         """Log-density at a point, in nats."""
-        return self.flow.log_prob(x, condition=numbers)
+        with jax.numpy_rank_promotion("allow"):
+            return self.flow.log_prob(x, condition=numbers)
 
     def sample(self, key: PRNGKeyArray, numbers: Float[Array, " size"]) -> Float[Array, " D"]:
         """A draw."""
-        return self.flow.sample(key, condition=numbers)
+        with jax.numpy_rank_promotion("allow"):
+            return self.flow.sample(key, condition=numbers)

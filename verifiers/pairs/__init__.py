@@ -1,0 +1,30 @@
+"""Second-order calibration: a model that was taught with pairs of responses knows what it does not know.
+
+Source: arXiv 2402.08733, of which this is, as far as we know, the first public implementation.
+"""
+
+from probinf.verifiers.pairs._calibration import covered as covered
+from probinf.verifiers.pairs._calibration import expected_calibration_error as expected_calibration_error
+from probinf.verifiers.pairs._calibration import second_order_calibration_error as second_order_calibration_error
+from probinf.verifiers.pairs._calibration import worst_decile as worst_decile
+from probinf.verifiers.pairs._checks import check_responses as check_responses
+from probinf.verifiers.pairs._decoders import Admitted as Admitted
+from probinf.verifiers.pairs._decoders import MostProbable as MostProbable
+from probinf.verifiers.pairs._decoders import PairReward as PairReward
+from probinf.verifiers.pairs._decoders import PairVerifier as PairVerifier
+from probinf.verifiers.pairs._decoders import hallucination_bound as hallucination_bound
+from probinf.verifiers.pairs._decoders import rejection_decoder as rejection_decoder
+from probinf.verifiers.pairs._decoders import respond as respond
+from probinf.verifiers.pairs._decoders import selective_filter as selective_filter
+from probinf.verifiers.pairs._decoders import top_admitted as top_admitted
+from probinf.verifiers.pairs._estimates import squared_error_from_counts as squared_error_from_counts
+from probinf.verifiers.pairs._estimates import squared_error_from_pairs as squared_error_from_pairs
+from probinf.verifiers.pairs._grouped import grouped_pairs as grouped_pairs
+from probinf.verifiers.pairs._intervals import error_ratio_bound as error_ratio_bound
+from probinf.verifiers.pairs._intervals import half_width as half_width
+from probinf.verifiers.pairs._intervals import mean_upper_bound as mean_upper_bound
+from probinf.verifiers.pairs._prediction import Dirichlet as Dirichlet
+from probinf.verifiers.pairs._prediction import EpistemicPrediction as EpistemicPrediction
+from probinf.verifiers.pairs._prediction import Mixture as Mixture
+from probinf.verifiers.pairs._prediction import Moments as Moments
+from probinf.verifiers.pairs._prediction import PairTable as PairTable

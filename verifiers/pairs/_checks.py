@@ -1,0 +1,75 @@
+"""Errors for numbers that are no prediction, and for responses that are no pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float, Int
+
+# Sums of single-precision probabilities are off by this much and no more.
+_ROUNDING = 1e-4
+# So many inputs whose responses all agree are no accident, unless the answer is certain for each.
+_ENOUGH = 30
+
+
+def check_probabilities(p: Float[Array, "*batch K"], *, least: int = 2) -> None:
+    """Raises ValueError for fewer than `least` classes, and for concrete rows that are no distributions."""
+    if p.ndim == 0 or p.shape[-1] < least:
+        raise ValueError(f"a prediction needs at least {least} classes, got shape {p.shape}")
+    if isinstance(p, Tracer):
+        return
+    values = np.asarray(p)
+    if not np.all(values >= 0) or np.any(np.abs(values.sum(axis=-1) - 1) > _ROUNDING):
+        raise ValueError(
+            "probabilities must be at least zero and sum to one: normalize them (jax.nn.softmax), or give their logs "
+            "where logs are wanted (jax.nn.log_softmax)"
+        )
+
+
+def check_covariance(covariance: Float[Array, "*batch K K"]) -> None:
+    """Raises ValueError where a concrete variance is negative or not finite."""
+    if isinstance(covariance, Tracer):
+        return
+    variances = np.diagonal(np.asarray(covariance), axis1=-2, axis2=-1)
+    # Written so that NaN fails too.
+    if not np.all(variances >= -1e-6):
+        raise ValueError(
+            f"a variance is {np.min(variances):.3g}: a table of pairs that was fitted freely may have negative ones, "
+            "use PairTable(joint).symmetrized().projected()"
+        )
+
+
+def check_gate(gate: Float[Array, "*batch"]) -> None:
+    """Raises ValueError for a concrete gate outside [0, 1]."""
+    if not isinstance(gate, Tracer) and not np.all((np.asarray(gate) >= 0) & (np.asarray(gate) <= 1)):
+        raise ValueError(f"a gate is the probability of a copy and lies in [0, 1], got {gate}")
+
+
+def check_beta(beta: float | Float[Array, ""]) -> None:
+    """Raises ValueError for a rate outside (0, 1)."""
+    if isinstance(beta, Tracer):
+        return
+    if not 0 < beta < 1:
+        raise ValueError(f"beta is a rate in (0, 1), got {beta}")
+
+
+def check_responses(responses: Int[np.ndarray | Array, "N k"], classes: int) -> None:
+    """Raises ValueError where responses cannot teach how much is known.
+
+    That is: fewer than two for each input, classes that do not exist, a single class in all, and copies of one response
+    in the place of independent ones, after which everything looks knowable.
+    """
+    found = np.asarray(responses)
+    if found.ndim != 2 or found.shape[1] < 2:
+        raise ValueError(
+            f"each input needs two or more responses [N, k], got shape {found.shape}: one for each cannot tell what is "
+            "unknown from what is random"
+        )
+    if classes < 2 or found.min() < 0 or found.max() >= classes:
+        raise ValueError(f"responses must be classes 0 to {classes - 1}, of which there are two or more")
+    if np.all(found == found.flat[0]):
+        raise ValueError(f"all responses are class {found.flat[0]}: there is nothing to learn from a single class")
+    if len(found) >= _ENOUGH and np.all(found == found[:, :1]):
+        raise ValueError(
+            f"all {len(found)} inputs have equal responses: one annotator was taken twice; draw distinct annotators"
+        )

@@ -1,0 +1,28 @@
+"""Estimates of squared error that need no truth: from two responses, or from many annotators."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+def squared_error_from_pairs(
+    probability: Float[Array, "*batch"], first: Bool[Array, "*batch"], second: Bool[Array, "*batch"]
+) -> Float[Array, "*batch"]:
+    """(p - 1{Y1 = y}) (p - 1{Y2 = y}) for a class y, where `first` and `second` say whether the responses were y.
+
+    Law: unbiased: its mean given the input is (p - p(y | x))^2, if the responses are independent given the input.
+    Single values may be negative.
+    """
+    return (probability - first) * (probability - second)
+
+
+def squared_error_from_counts(
+    probability: Float[Array, "*batch"], count: Int[Array, "*batch"], annotators: int | Int[Array, "*batch"]
+) -> Float[Array, "*batch"]:
+    """The mean of `squared_error_from_pairs` over all pairs of n annotators, of whom `count` said y.
+
+    Law: unbiased.
+    """
+    count, n = jnp.asarray(count, probability.dtype), jnp.asarray(annotators, probability.dtype)
+    return probability**2 - 2 * probability * count / n + count * (count - 1) / (n * (n - 1))

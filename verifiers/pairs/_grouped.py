@@ -1,0 +1,24 @@
+"""The calibrated prediction of a grouping: what a perfect learner that cannot tell a group's inputs apart would say."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from probinf.verifiers.pairs._prediction import PairTable
+
+
+def grouped_pairs(truth: Float[Array, "N K"], group: Int[Array, " N"], groups: int) -> PairTable:
+    """The joint distribution of two responses in each group, with a leading axis of groups; inputs count alike.
+
+    Law: exact: calibrated for pairs, so second-order calibrated.
+
+    Source: arXiv 2402.08733, sections 2 and 3.
+    """
+    both = truth[:, :, None] * truth[:, None, :]
+    count = jax.ops.segment_sum(jnp.ones(truth.shape[0], truth.dtype), group, groups)
+    # A group without inputs is never asked for; a uniform table keeps it a distribution.
+    joint = jax.ops.segment_sum(both, group, groups) / jnp.maximum(count, 1)[:, None, None]
+    uniform = jnp.full_like(joint, 1 / truth.shape[1] ** 2)
+    return jax.vmap(PairTable)(jnp.where(count[:, None, None] > 0, joint, uniform))
