@@ -107,8 +107,7 @@ def _law(mass: Float[np.ndarray, " K"]) -> FiniteMeasure:
 
 
 def _admitted() -> Float[np.ndarray, " 2"]:
-    drawn = respond(_prediction()).distribution
-    return _chances(np.asarray(drawn.log_probs))[:2]
+    return _chances(np.asarray(jnp.log(_prediction().probabilities)))[:2]
 
 
 def _three_tries() -> FiniteMeasure:
