@@ -34,6 +34,7 @@ from probinf.figures.distribution_transformer_tasks import (
     plot_distribution_transformer_tasks,
 )
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
+from probinf.figures.pairs_synthetic import pairs_synthetic_claims, pairs_synthetic_data, plot_pairs_synthetic
 from probinf.figures.particle_scaling_ablations import (
     particle_scaling_ablations_data,
     plot_particle_scaling_ablations,
@@ -133,6 +134,14 @@ FIGURES = {
             plot_distribution_transformer_sequential,
             distribution_transformer_sequential_claims,
             group="distribution_transformer",
+        ),
+        Figure(
+            "pairs_synthetic",
+            "arXiv:2402.08733",
+            pairs_synthetic_data,
+            plot_pairs_synthetic,
+            pairs_synthetic_claims,
+            group="pairs",
         ),
         Figure(
             "validity_errors",
