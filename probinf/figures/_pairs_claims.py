@@ -7,6 +7,8 @@ ECE-2 .013 with two responses and .005 with eight). The bounds below were set fr
 
 from __future__ import annotations
 
+from typing import Any
+
 import xarray
 
 from probinf.figures._claims import Claim, Finding, Relation
@@ -22,7 +24,7 @@ def pairs_synthetic_claims(dataset: xarray.Dataset) -> list[Finding]:
     style, rival = at("style", "mixture"), at("style", "ensemble")
     tight = {"beta": 0.05}
     few, many = at("finite", "2 responses")["ece_2"].values, at("finite", "8 responses")["ece_2"].values
-    rows = [
+    rows: list[tuple[str, str, str, Relation, float, Any]] = [
         ("chirp/mixture/ece-2", "A mixture taught by pairs is second-order calibrated", "ECE-2", "<", 0.006,
          mixture["ece_2"].values),
         ("chirp/ensemble/ece-2", "An ensemble is not", "ECE-2", ">", 0.03, ensemble["ece_2"].values),

@@ -1,6 +1,7 @@
 """Heads imply the joint they claim, and training on pairs finds the variance that one response cannot show."""
 
 import functools
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -33,7 +34,7 @@ def network(rngs, head):
 
 @pytest.mark.parametrize("head", HEADS)
 def test_pairs_of_a_head_sum_to_one_and_are_symmetric_where_it_says_so(head):
-    prediction = network(nnx.Rngs(params=0), head)(jnp.array([0.3]))
+    prediction: Any = network(nnx.Rngs(params=0), head)(jnp.array([0.3]))
     responses = jnp.stack(jnp.meshgrid(jnp.arange(3), jnp.arange(3), indexing="ij"), axis=-1).reshape(9, 2)
     joint = np.exp(jax.vmap(prediction.log_probability)(responses)).reshape(3, 3)
     assert joint.sum() == pytest.approx(1, abs=1e-5)
