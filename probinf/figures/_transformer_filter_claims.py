@@ -5,7 +5,8 @@ prior's, and all of them had become one after ten steps (1.09 distinct ones, whi
 9.78, 10,000 particles .21). The shipped network writes two for each. In both runs the density of a particle cloud was a
 kernel estimate, which costs particles about .05 nats; now the model itself smooths it. The criteria are those of the
 first run. Stochastic volatility, and what the published start costs, came with the third run; seen before was, of the
-first, that both starts scored alike on range and bearing.
+first, that both starts scored alike on range and bearing. The Kalman filter of log-squares was then given the constants
+of its best linear fit: with textbook ones it had scored 6.3 where the stationary law scores 4.3.
 """
 
 from __future__ import annotations

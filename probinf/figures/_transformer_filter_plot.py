@@ -57,7 +57,7 @@ def _on_average(axes: Axes, part: xarray.Dataset) -> None:
         "gaussian": part["gaussian"].item(),
     }
     bare_rows(axes, [special.get(name, f"particle filter, {name}") for name in names])
-    if float(part["score"].mean(("series", "step")).max()) > 6:
+    if float(part["score"].mean(("series", "step")).max()) > 7:
         axes.set_xscale("symlog", linthresh=1.0)
         axes.set_xlim(-2.0, None)
     axes.set_xlabel("mean of -log q(true state), nats")

@@ -46,6 +46,7 @@ from probinf.transformers_dist.families._stochastic_volatility import Stochastic
 from probinf.transformers_dist.families._stochastic_volatility import VolatilityData as VolatilityData
 from probinf.transformers_dist.families._stochastic_volatility import VolatilityLikelihood as VolatilityLikelihood
 from probinf.transformers_dist.families._stochastic_volatility import VolatilityView as VolatilityView
-from probinf.transformers_dist.families._stochastic_volatility import log_squares as log_squares
+from probinf.transformers_dist.families._stochastic_volatility import fitted_factors as fitted_factors
 from probinf.transformers_dist.families._stochastic_volatility import observe_returns as observe_returns
+from probinf.transformers_dist.families._stochastic_volatility import spreads as spreads
 from probinf.transformers_dist.families._stochastic_volatility import volatility_motion as volatility_motion

@@ -74,10 +74,13 @@ def observe_returns(key: PRNGKeyArray, x: Float[Array, " D"]) -> VolatilityData:
 
 def fitted_factors(data: VolatilityData) -> tuple[Float[Array, " D"], Float[Array, " D"]]:
     """Least-squares factors, and their deviations given the true ones."""
-    f = loadings()
-    inverse = np.linalg.inv(f.T @ f)
     dtype = data.y.dtype
-    return jnp.asarray(inverse @ f.T, dtype) @ data.y, jnp.asarray(np.sqrt(np.diag(inverse)), dtype)
+    return jnp.asarray(np.linalg.pinv(loadings()), dtype) @ data.y, jnp.asarray(spreads(), dtype)
+
+
+def spreads() -> Float[np.ndarray, " D"]:
+    """Deviations of the least-squares factors."""
+    return np.sqrt(np.diag(np.linalg.inv(loadings().T @ loadings())))
 
 
 def log_squares(data: VolatilityData) -> tuple[Float[Array, "D D"], Float[Array, " D"]]:
