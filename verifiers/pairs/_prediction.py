@@ -57,8 +57,10 @@ class EpistemicPrediction(eqx.Module):
 
         Source: arXiv 2402.08733, section 4.1; equals p(y) / p(y | y) where the variance comes from pairs.
         """
-        p = self.probabilities
-        return jnp.where(p > 0, p**2 / jnp.where(p > 0, p**2 + jnp.maximum(self.variance, 0.0), 1.0), 0.0)
+        p, v = self.probabilities, self.variance
+        # By logs, because the square of a small probability is zero in floating point.
+        log_odds = 2 * jnp.log(jnp.where(p > 0, p, 1.0)) - jnp.log(jnp.where(v > 0, v, 1.0))
+        return jnp.where(p > 0, jnp.where(v > 0, jax.nn.sigmoid(log_odds), 1.0), 0.0)
 
 
 class Moments(EpistemicPrediction):

@@ -49,6 +49,19 @@ def test_confidence_is_the_ratio_of_plain_and_cheating_probabilities(x64):
     np.testing.assert_allclose(table.confidence, table.probabilities / cheating, atol=1e-12)
 
 
+def test_confidence_in_what_is_hardly_possible_is_a_number():
+    tiny = np.array([1e-30, 0.5, 0.5], np.float32)
+    sure = Moments(jnp.asarray(tiny), jnp.zeros((3, 3)))
+    unsure = Moments(jnp.asarray(tiny), jnp.diag(jnp.full(3, 1e-3)))
+    # Compiled, for the compiler may turn two divisions into one by a square.
+    confidence = jax.jit(lambda prediction: prediction.confidence)
+    np.testing.assert_array_equal(confidence(sure), [1, 1, 1])
+    found = confidence(unsure)
+    assert float(found[0]) < 1e-30 and bool(jnp.all(jnp.isfinite(found)))
+    slope = jax.grad(lambda v: jnp.sum(Moments(jnp.asarray(tiny), jnp.diag(v)).confidence))(jnp.zeros(3))
+    assert bool(jnp.all(jnp.isfinite(slope)))
+
+
 def test_variance_of_an_outcome_is_aleatoric_and_epistemic_together(x64):
     prediction = mixture()
     within = np.exp(prediction.log_components) * (1 - np.exp(prediction.log_components))
