@@ -10,7 +10,7 @@ from scipy import stats
 from probinf.transformers_dist import NetworkConfig, TrainingConfig
 from probinf.transformers_dist.baselines import BASELINES, Flow, Riemann, load_baseline, quantile_borders
 from probinf.transformers_dist.baselines import train_amortized as train
-from probinf.transformers_dist.families import squared
+from probinf.transformers_dist.families import linear_gaussian, squared
 
 SMALL = NetworkConfig(width=8, layers=1, heads=2, feed_forward=8, embedding=8)
 BORDERS = np.array([[-2.0, -1.0, 0.5, 0.7, 3.0]])
@@ -68,7 +68,7 @@ def test_equally_many_points_lie_between_quantile_borders():
 
 @pytest.mark.parametrize("density", ["riemann", "flow"])
 def test_training_moves_the_weights_alone_and_the_result_is_a_density(density):
-    family = squared()
+    family = linear_gaussian(1, 2, observations=2)
     start = Riemann(BORDERS) if density == "riemann" else Flow(jax.random.key(0), 1, layers=1)
     model, losses = train(family, start, SMALL, TrainingConfig(steps=3, batch=4, warm_up=0))
     assert np.isfinite(losses).all()
