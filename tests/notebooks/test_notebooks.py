@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What the text of each notebook promises to print.
 PROMISES = {
     "distribution_transformer": ("prior * likelihood Guarantee.PROPER", "reliable", "after ten updates", "100 steps"),
+    "pairs": ("taught by pairs: mean variance", "accepted answers [0]"),
     "particle_scaling": ("Guarantee.PROPER", "particle filter", "sweep 2: answer"),
     "validity": ("Guarantee.PROPER", "Guarantee.CONSISTENT"),
 }
