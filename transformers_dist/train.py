@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
         training = dataclasses.replace(training, seed=options.seed)
     if baseline:
         model, losses = train_baseline(options.name, training, checkpoint=options.checkpoint, show_progress=True)
-        path = save_baseline(options.name, model, options.folder)
+        path = save_baseline(options.name, model, training, options.folder)
     else:
         recipe = RECIPES[options.name]
         dt, losses = train(recipe.family(), recipe.network, training, checkpoint=options.checkpoint, show_progress=True)

@@ -46,7 +46,7 @@ def pairs_synthetic_claims(dataset: xarray.Dataset) -> list[Finding]:
          "share of its answers", "<", 0.01, style["filtered_hallucinated"].sel(tight).values),
         ("style/mixture/answered", "and answers two questions in five or more", "share answered", ">", 0.4,
          style["answered"].sel(tight).values),
-        ("finite/responses", "On 1,000 inputs eight responses to each calibrate better than two",
+        ("finite/responses", "On 1,000 inputs eight responses each (four times the labels) calibrate better than two",
          "ECE-2 with two less with eight", ">", 0.0, few - many),
     ]  # fmt: skip
     return [_claim(*row[:-1]).judge(*mean_interval(row[-1])) for row in rows]

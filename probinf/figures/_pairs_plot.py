@@ -30,10 +30,11 @@ def plot_pairs_synthetic(dataset: xarray.Dataset) -> Figure:
         _finite(finite, dataset.sel(world="finite"))
         title(
             figure,
-            "Taught by pairs of responses, a model knows how wrong it is",
+            "Taught by pairs of responses, a mixture knows how wrong it is",
             "Networks too small for their world, measured against the truth. Left: a chirp of two classes. Third: "
-            "eight classes, of which half cannot be learned;\nhow many drawn responses pass a filter at doubt .05, .1, "
-            f".25, .5, and how many of those are impossible. {dataset.sizes['seed']} seeds, bars: 95 % intervals.",
+            "eight classes; on half of the inputs\nthey are too tangled to learn. How many drawn responses pass a "
+            "filter at doubt .05, .1, .25, .5, and how many of those are impossible. "
+            f"{dataset.sizes['seed']} seeds, bars: 95 % intervals.",
         )
     return figure
 

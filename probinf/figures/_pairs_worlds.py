@@ -45,7 +45,7 @@ def _chirp(x: Array) -> Array:
 
 
 def _content_and_style(x: Array) -> Array:
-    """Four contents in two styles: a staircase, and then what no network can learn.
+    """Four contents in two styles: a staircase, and then what a small network cannot learn.
 
     The second half is a fixed table, in no order, of 4096 cells over the whole.
     """

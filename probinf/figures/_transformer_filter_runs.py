@@ -82,8 +82,8 @@ def distinct_components(gmm: GMM) -> Float[Array, ""]:
     """How many components there are in effect: 1 / sum_ij w_i w_j s_ij, where s_ij is how alike two components are.
 
     The likeness is exp of minus half the squared distance of the means, in the deviations of the whole mixture, and the
-    squared differences of the log-diagonals of the scales, all ten times over: a tenth of a deviation apart is
-    distinct.
+    squared differences of the log-diagonals of the scales, all ten times over: two alike components that are a
+    fifth of a deviation apart count as 1.8.
     """
     scale = cholesky(gmm.covariance)
     places = jax.vmap(lambda x: solve_lower(scale, x))(gmm.held_means)

@@ -57,8 +57,8 @@ def distribution_transformer_tasks_claims(dataset: xarray.Dataset) -> list[Findi
 _NAMES = {
     "gaussian": "the Gaussian with the exact moments",
     "variational": "numpyro's SVI (full-rank Gaussian)",
-    "riemann": "a prior-fitted network's bars on the same encoder",
-    "flow": "a normalizing flow on the same encoder",
+    "riemann": "a prior-fitted network's bars, shown the same",
+    "flow": "a normalizing flow, shown the same",
 }
 
 

@@ -17,8 +17,8 @@ _METHODS = {
     "corrected_kl": ("one draw of its reweighted cloud", GREEN, "D"),
     "gaussian_kl": ("the best Gaussian", ORANGE, "o"),
     "variational_kl": ("numpyro SVI, 100 steps", PINK, "o"),
-    "flow_kl": ("flow, same encoder", "#E69F00", "^"),
-    "riemann_kl": ("bars, same encoder", GRAY, "v"),
+    "flow_kl": ("flow, shown the same", "#E69F00", "^"),
+    "riemann_kl": ("bars, shown the same", GRAY, "v"),
 }
 _LEVELS = np.linspace(0.05, 0.95, 19)
 

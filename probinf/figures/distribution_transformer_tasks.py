@@ -47,8 +47,8 @@ def distribution_transformer_tasks_data(
 ) -> xarray.Dataset:
     """Measure the shipped transformer of each task.
 
-    Over `task` and `problem`: `kl`, `riemann_kl` and `flow_kl` (the same encoder with the density of a prior-fitted
-    network, and with a flow), `gaussian_kl` (of the Gaussian with the exact moments, which no Gaussian can beat) and
+    Over `task` and `problem`: `kl`, `riemann_kl` and `flow_kl` (bars of a prior-fitted network and a flow, which are
+    shown the same), `gaussian_kl` (of the Gaussian with the exact moments, which no Gaussian can beat) and
     `variational_kl` (NaN for problems that were left out), in nats; `entropy` of the exact posterior (the expected
     -log q is entropy and KL together); `corrected_kl`, `ess` and `pareto_k` of the cloud of reweighted draws; and
     `level`, the place of the truth in the transformer's distribution.

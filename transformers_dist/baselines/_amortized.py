@@ -56,7 +56,7 @@ class Steered(Distribution):
 class Amortized(eqx.Module):
     """A trained encoder with a density: `amortized(prior, data)` is an approximate posterior.
 
-    It sees what a Distribution Transformer sees, prior included; only the density differs.
+    It sees what a Distribution Transformer sees, prior included; the density is steered by the mean of the tokens.
 
     Law: changes target: training made the forward Kullback-Leibler divergence small on average.
     """

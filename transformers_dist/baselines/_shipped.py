@@ -1,4 +1,8 @@
-"""The baselines that come with the package: the same encoder, families and training, with another density."""
+"""The baselines that come with the package: the same families, training and kind of encoder, with another density.
+
+The encoder has one token for each component of the prior (that of `squared_1d` has two), and a density is read off the
+tokens' mean, where a transformer's head reads each of them.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +43,9 @@ def train_baseline(
 ) -> tuple[Amortized, list[float]]:
     """Train a baseline; `BASELINES` has the names.
 
-    Raises: as `train`.
+    Raises: ValueError for an unknown name; otherwise as `train`.
     """
+    _check(name)
     family = RECIPES[_task(name)].family()
     config = baseline_training(name) if config is None else config
     return train_amortized(
@@ -53,8 +58,7 @@ def load_baseline(name: str, folder: Path = WEIGHTS) -> Amortized:
 
     Raises: ValueError for an unknown name; ImportError without the extra `plots`, where it is a flow.
     """
-    if name not in BASELINES:
-        raise ValueError(f"there is no baseline {name!r}: choose one of {', '.join(BASELINES)}")
+    _check(name)
     family = RECIPES[_task(name)].family()
     dimension = family.view.dimension
     # Of the right shapes; the file has the borders.
@@ -64,16 +68,21 @@ def load_baseline(name: str, folder: Path = WEIGHTS) -> Amortized:
     return eqx.tree_at(lambda model: model.weights, start, load_tree(folder / f"{name}.safetensors", start.weights)[0])
 
 
-def save_baseline(name: str, model: Amortized, folder: Path = WEIGHTS) -> Path:
+def save_baseline(name: str, model: Amortized, config: TrainingConfig, folder: Path = WEIGHTS) -> Path:
     """Write the weights where `load_baseline` finds them, with the command and settings beside them."""
     metadata = {
         "command": f"python -m probinf.transformers_dist.train {name}",
         "network": json.dumps(dataclasses.asdict(_NETWORK)),
-        "training": json.dumps(dataclasses.asdict(baseline_training(name))),
+        "training": json.dumps(dataclasses.asdict(config)),
     }
     path = folder / f"{name}.safetensors"
     save_tree(path, model.weights, metadata)
     return path
+
+
+def _check(name: str) -> None:
+    if name not in BASELINES:
+        raise ValueError(f"there is no baseline {name!r}: choose one of {', '.join(BASELINES)}")
 
 
 def _task(name: str) -> str:

@@ -127,7 +127,8 @@ class VolatilityView(View):
 class StochasticVolatility(Family):
     """Priors of the kind that a filter meets, and one vector of returns.
 
-    Law: means N(0, 1); deviations log-uniform in [.2, 1.2], turned at random; 1 to 4 components about them. `points`
+    Law: a center N(0, 1) and a deviation d log-uniform in [.2, 1.2]; 1 to 4 components with means .7 d about the center
+    and deviations d exp(.3 N(0, 1)) / 1.4, turned at random. `points`
     are the true log-volatilities and draws of the prior, weighted by the likelihood, so that weighted means are
     unbiased.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
@@ -56,8 +58,8 @@ def check_beta(beta: float | Float[Array, ""]) -> None:
 def check_responses(responses: Int[np.ndarray | Array, "N k"], classes: int) -> None:
     """Raises ValueError where responses cannot teach how much is known.
 
-    That is: fewer than two for each input, classes that do not exist, a single class in all, and copies of one response
-    in the place of independent ones, after which everything looks knowable.
+    That is: fewer than two for each input, classes that do not exist, a single class in all, and a column that is a
+    copy of another, after which everything looks knowable. Copies of some rows only are not found.
     """
     found = np.asarray(responses)
     if found.ndim != 2 or found.shape[1] < 2:
@@ -69,7 +71,10 @@ def check_responses(responses: Int[np.ndarray | Array, "N k"], classes: int) -> 
         raise ValueError(f"responses must be classes 0 to {classes - 1}, of which there are two or more")
     if np.all(found == found.flat[0]):
         raise ValueError(f"all responses are class {found.flat[0]}: there is nothing to learn from a single class")
-    if len(found) >= _ENOUGH and np.all(found == found[:, :1]):
+    pairs = itertools.combinations(range(found.shape[1]), 2)
+    copies = [pair for pair in pairs if np.array_equal(found[:, pair[0]], found[:, pair[1]])]
+    if len(found) >= _ENOUGH and copies:
         raise ValueError(
-            f"all {len(found)} inputs have equal responses: one annotator was taken twice; draw distinct annotators"
+            f"responses {copies[0][0]} and {copies[0][1]} are equal for all {len(found)} inputs: one annotator was "
+            "taken twice, so draw distinct annotators; or every answer is certain, and then one response is enough"
         )

@@ -37,7 +37,7 @@ class MixtureHead(Head):
 
 
 class DirichletHead(Head):
-    """One distribution, and the probability that the next response copies an earlier one."""
+    """One distribution, and the probability that the second response copies the first."""
 
     def __init__(self, width: int, classes: int, rngs: nnx.Rngs) -> None:
         self.logits = nnx.Linear(width, classes, rngs=rngs)

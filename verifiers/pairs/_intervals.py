@@ -31,8 +31,8 @@ def error_ratio_bound(
     is the same, for one of K use alpha / K.
 
     Law: with probability at least 1 - alpha over the held-out pairs, an upper bound; and then, for every beta,
-    P(|p - p(y | X)| >= half_width(bound, variance, beta)) <= beta over X as in the held-out pairs. Any model, any
-    variance: no calibration is assumed.
+    P(|p - p(y | X)| >= half_width(bound, variance, beta)) <= beta over X as in the held-out pairs, which are
+    independent and in random order. Any model, any variance: no calibration is assumed.
 
     Raises: ValueError for an alpha outside (0, 1), a floor that is not positive, and an unknown method.
 
@@ -59,14 +59,19 @@ def half_width(
 def mean_upper_bound(
     x: Float[Array, " N"], low: float, high: float, *, alpha: float = 0.05, method: str = "betting"
 ) -> Float[Array, ""]:
-    """An upper confidence bound on the mean of independent x in [low, high], whose mean is at least zero.
+    """An upper confidence bound on the mean of x in [low, high], which is at least zero.
 
-    Law: at least the mean with probability 1 - alpha, for every N.
+    Law: at least the mean with probability 1 - alpha, for every N, if x are independent and alike: put what was sorted
+    into random order first.
+
+    Raises: ValueError for fewer than two values, and an unknown method.
 
     Source: Hoeffding (1963); Maurer and Pontil, arXiv 0907.3740, theorem 4; Waudby-Smith and Ramdas, arXiv 2010.09686,
     section 4, with stakes that do not depend on the mean that is tested.
     """
     n = x.shape[0]
+    if n < 2:
+        raise ValueError(f"a bound needs at least two values, got {n}")
     log_alpha = jnp.log(jnp.asarray(alpha, x.dtype))
     if method == "hoeffding":
         return jnp.mean(x) + (high - low) * jnp.sqrt(-log_alpha / (2 * n))
@@ -81,12 +86,7 @@ def mean_upper_bound(
 
 def _betting(z: Float[Array, " N"], least: float, log_goal: Array) -> Float[Array, ""]:
     """The least mean m, at or above `least`, that a gambler who bets on z below m has ruled out; z is in [0, 1]."""
-    n = z.shape[0]
-    before = jnp.arange(n, dtype=z.dtype)
-    # Variance of what came before each, about means that it knew, with half a draw at one half and variance a quarter.
-    spread = (z - (0.5 + jnp.cumsum(z)) / (before + 2)) ** 2
-    variance = (0.25 + jnp.cumsum(spread) - spread) / (before + 1)
-    stake = jnp.minimum(jnp.sqrt(2 * log_goal / (n * variance)), _BOLD / (1 - least))
+    stake = _stakes(z, least, log_goal)
 
     def ruled_out(m: Array) -> Array:
         # Wealth grows with m, term by term, so what is ruled out is everything above a point.
@@ -100,3 +100,13 @@ def _betting(z: Float[Array, " N"], least: float, log_goal: Array) -> Float[Arra
 
     ends = (jnp.asarray(least, z.dtype), jnp.ones((), z.dtype))
     return jax.lax.fori_loop(0, 50, halve, ends)[1]
+
+
+def _stakes(z: Float[Array, " N"], least: float, log_goal: Array) -> Float[Array, " N"]:
+    """How much is bet on each value: of what came before it alone, and never so much that all could be lost."""
+    n = z.shape[0]
+    before = jnp.arange(n, dtype=z.dtype)
+    # Variance of what came before each, about means that it knew, with half a draw at one half and variance a quarter.
+    spread = (z - (0.5 + jnp.cumsum(z)) / (before + 2)) ** 2
+    variance = (0.25 + jnp.cumsum(spread) - spread) / (before + 1)
+    return jnp.minimum(jnp.sqrt(2 * log_goal / (n * variance)), _BOLD / (1 - least))

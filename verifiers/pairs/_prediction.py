@@ -55,7 +55,7 @@ class EpistemicPrediction(eqx.Module):
 
         Law: if calibrated, P(truth gives Y no probability | A) <= 1 - E[confidence(Y) | A], for Y and A as above.
 
-        Source: arXiv 2402.08733, section 4.1; equals p(y) / p(y | y) where the variance comes from pairs.
+        Source: arXiv 2402.08733, section 4.1; equals p(y) / p(y | y) where the variance comes from a symmetric table.
         """
         p, v = self.probabilities, self.variance
         # By logs, because the square of a small probability is zero in floating point.
@@ -132,7 +132,9 @@ class Mixture(EpistemicPrediction):
 
 
 class Dirichlet(EpistemicPrediction):
-    """The next response copies an earlier one with probability `gate`, else is drawn afresh (a Polya urn).
+    """The second response copies the first with probability `gate`, else is drawn afresh (a Polya urn).
+
+    After n responses the chance of a copy is n gate / (1 + (n - 1) gate).
 
     As general as pairs get for two classes; for more it has one number for all variances, and no correlations but those
     of a Dirichlet distribution.
@@ -165,8 +167,9 @@ class Dirichlet(EpistemicPrediction):
         # How often each response has come up before.
         seen = jnp.sum((responses[:, None] == responses[None, :]) & (before[None, :] < before[:, None]), axis=1)
         fresh = 1 - self.gate
-        chance = (fresh * self.probabilities[responses] + self.gate * seen) / (fresh + self.gate * before)
-        # A gate of one leaves the first draw to the probabilities.
+        # A gate of one leaves the first draw to the probabilities, and nothing to divide by.
+        total = jnp.where(before == 0, 1.0, fresh + self.gate * before)
+        chance = (fresh * self.probabilities[responses] + self.gate * seen) / total
         return jnp.sum(jnp.log(jnp.where(before == 0, self.probabilities[responses], chance)))
 
 

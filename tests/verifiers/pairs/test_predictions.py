@@ -117,6 +117,8 @@ def test_responses_that_are_no_pairs_are_refused():
         check_responses(good[:, :1], 3)
     with pytest.raises(ValueError, match="one annotator was taken twice"):
         check_responses(np.repeat(good[:, :1], 2, axis=1), 3)
+    with pytest.raises(ValueError, match="responses 0 and 2 are equal"):
+        check_responses(np.stack([good[:, 0], good[:, 1], good[:, 0]], axis=1), 3)
     with pytest.raises(ValueError, match="classes 0 to 1"):
         check_responses(good, 2)
     with pytest.raises(ValueError, match="a single class"):

@@ -8,6 +8,7 @@ import pytest
 from probinf import Status, spawn
 from probinf.verifiers.pairs import (
     Dirichlet,
+    PairVerifier,
     covered,
     hallucination_bound,
     rejection_decoder,
@@ -107,5 +108,23 @@ def test_where_nothing_is_admitted_a_decoder_abstains():
         assert bool(jnp.all(cloud.log_weights == -jnp.inf)) and int(info.status) == Status.ABSTAINED
 
 
-def test_there_are_as_many_classes_as_the_worlds_say():
-    assert rough_world()[0].shape[1] == CLASSES and content_and_style()[0].shape[1] == 8
+def test_a_verifier_of_pairs_accepts_at_most_a_share_beta_of_hallucinations(x64):
+    truth, group = rough_world()
+    table = predictions(truth, group)
+    _, _, c = moments(table)
+    inputs = jnp.arange(len(truth))
+
+    @jax.jit
+    def accepts(beta):
+        # A value is an input and an answer to it.
+        verifier = PairVerifier(lambda x: jax.tree.map(lambda leaf: leaf[x[0]], table), lambda x: x[1], beta)
+        one = jax.vmap(lambda i, y: verifier.log_density((i, y)) == 0, in_axes=(None, 0))
+        return jax.vmap(one, in_axes=(0, None))(inputs, jnp.arange(CLASSES))
+
+    for beta in np.quantile(1 - c, [0.1, 0.5, 0.9]):
+        accepted = np.asarray(accepts(jnp.asarray(beta)))
+        assert accepted.any() and not accepted.all()
+        # Whichever class is asked about: its acceptance depends on the group alone.
+        for y in range(CLASSES):
+            some = accepted[:, y]
+            assert not some.any() or (truth[some, y] == 0).mean() <= beta

@@ -12,6 +12,7 @@ from flax import nnx
 
 from probinf.verifiers.pairs import (
     ChainHead,
+    Dirichlet,
     DirichletHead,
     Ensemble,
     JointHead,
@@ -71,7 +72,7 @@ def test_training_on_pairs_finds_the_variance_of_what_cannot_be_told_apart(head)
     assert losses.shape == (300,) and float(losses[-100:].mean()) == pytest.approx(entropy, abs=0.01)
 
 
-def test_an_ensemble_of_single_responses_does_not_and_seeds_share_one_program():
+def test_an_ensemble_of_single_responses_does_not():
     build = functools.partial(coin_network, head=functools.partial(MixtureHead, components=1))
     draw = functools.partial(two_coins, responses=1)
     config = PairTraining(steps=200, batch=256, learning_rate=1e-2)
@@ -85,6 +86,14 @@ def test_the_loss_of_a_table_takes_both_orders():
     table = PairTable(jnp.array([[0.1, 0.2], [0.4, 0.3]]))
     expected = -0.25 * (np.log(0.2) + np.log(0.4))
     assert float(response_loss(table, jnp.array([0, 1]))) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_gate_that_saturates_has_a_finite_gradient():
+    def loss(gate):
+        return response_loss(Dirichlet(jnp.array([0.5, 0.5]), jax.nn.sigmoid(gate)), jnp.array([1, 1]))
+
+    value, slope = jax.value_and_grad(loss)(jnp.asarray(20.0))
+    assert np.isfinite(value) and np.isfinite(slope)
 
 
 def test_settings_that_train_nothing_are_refused():
