@@ -106,6 +106,6 @@ class Pushed(Distribution):
         return self.base.log_density(u) - self.view.log_jacobian(u)
 
 
-def log_loss(gmm: GMM, points: Float[Array, "S D"], log_weights: Float[Array, " S"]) -> Float[Array, ""]:
-    """Cross-entropy of weighted points under a mixture, in nats."""
-    return -jnp.sum(jnp.exp(log_weights) * jax.vmap(gmm.log_density)(points))
+def log_loss(q: Distribution, points: Float[Array, "S D"], log_weights: Float[Array, " S"]) -> Float[Array, ""]:
+    """Cross-entropy of weighted points under an approximation, in nats."""
+    return -jnp.sum(jnp.exp(log_weights) * jax.vmap(q.log_density)(points))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from probinf import Draw, Map, Measure, Particles, Reweight, Sampler, Verified
+from probinf import Draw, Measure, Particles, Reweight, Sampler, Verified
 from probinf.distributions import Categorical
 from probinf.validity import FiniteMeasure, KernelCase, SamplerCase
 from probinf.verifiers.pairs import (
@@ -94,7 +94,7 @@ def pairs_bugs() -> tuple[SamplerCase | KernelCase, ...]:
     return (
         SamplerCase("abstention that answers all the same", Answers(selective_filter(_prediction(), _BETA)), n=1,
                     target=_law(_admitted())),
-        SamplerCase("one response admitted, another given", admit_then_redraw >> Map(_same), target=_law(_admitted())),
+        SamplerCase("one response admitted, another given", admit_then_redraw, target=_law(_admitted())),
         SamplerCase("doubt without the square", every_doubt, target=_law(_admitted())),
         SamplerCase("last try given without admission", Answers(rejection_decoder(_prediction(), _BETA, budget=3)), n=1,
                     target=_three_tries()),
@@ -113,10 +113,6 @@ def _admitted() -> Float[np.ndarray, " 2"]:
 def _three_tries() -> FiniteMeasure:
     chance = _admitted().sum()
     return _law(_admitted() / chance * (1 - (1 - chance) ** 3))
-
-
-def _same(x: Any) -> Any:
-    return x
 
 
 class Answers(Sampler):

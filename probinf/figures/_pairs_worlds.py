@@ -18,7 +18,6 @@ _CELLS = 4096
 class World:
     """Inputs uniform on [0, 1), and the truth p(y | x) of each class."""
 
-    title: str
     classes: int
     truth: Callable[[Float[Array, ""]], Float[Array, " K"]]
 
@@ -56,6 +55,6 @@ def _content_and_style(x: Array) -> Array:
 
 
 WORLDS = {
-    "chirp": World("a chirp, two classes", 2, _chirp),
-    "style": World("content and style, eight classes", 8, _content_and_style),
+    "chirp": World(2, _chirp),
+    "style": World(8, _content_and_style),
 }

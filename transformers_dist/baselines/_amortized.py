@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from probinf.transformers_dist._frame import Frame, identity_frame
 from probinf.transformers_dist._network import Encoder, NetworkConfig
 from probinf.transformers_dist._problem import Family, Problem
 from probinf.transformers_dist._training import TrainingConfig, train_from
+from probinf.transformers_dist._transformer import log_loss
 from probinf.transformers_dist._view import View
 
 
@@ -25,13 +27,13 @@ class Density(eqx.Module):
 
     size: int = eqx.field(static=True)
 
+    @abc.abstractmethod
     def log_density(self, x: Float[Array, " D"], numbers: Float[Array, " size"]) -> Float[Array, ""]:
         """Log-density at a point, in nats."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def sample(self, key: PRNGKeyArray, numbers: Float[Array, " size"]) -> Float[Array, " D"]:
         """A draw."""
-        raise NotImplementedError
 
 
 class Steered(Distribution):
@@ -115,8 +117,7 @@ def amortized_loss(amortized: Callable[[Any, Any], Distribution], problems: Prob
     """Mean cross-entropy of the posteriors' points, in nats."""
 
     def one(problem: Problem) -> Array:
-        log_q = jax.vmap(amortized(problem.prior, problem.data).log_density)(problem.points)
-        return -jnp.sum(jnp.exp(problem.log_weights) * log_q)
+        return log_loss(amortized(problem.prior, problem.data), problem.points, problem.log_weights)
 
     return jnp.mean(jax.vmap(one)(problems))
 

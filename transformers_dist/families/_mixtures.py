@@ -20,9 +20,7 @@ def draw_mixture(key: PRNGKeyArray, dimension: int, components: int, *, least: i
     does not say how its covariances correlate.
     """
     how_many, weights, means, variances, axes = jax.random.split(key, 5)
-    count = jax.random.randint(how_many, (), least, components + 1)
-    log_gamma = jnp.log(jax.random.exponential(weights, (components,)))
-    log_weights = jax.nn.log_softmax(jnp.where(jnp.arange(components) < count, log_gamma, -jnp.inf))
+    log_weights = draw_log_weights(how_many, weights, components, least=least)
     deviations = jnp.sqrt(jnp.minimum(1 / jax.random.exponential(variances, (components, dimension)), 100.0))
     rotations = random_rotation(axes, components, dimension)
     roots = jnp.swapaxes(deviations[:, :, None] * rotations, -1, -2)
@@ -32,6 +30,15 @@ def draw_mixture(key: PRNGKeyArray, dimension: int, components: int, *, least: i
         lower_root(roots),
         "prior",
     )
+
+
+def draw_log_weights(
+    how_many: PRNGKeyArray, weights: PRNGKeyArray, components: int, *, least: int
+) -> Float[Array, " K"]:
+    """Dirichlet(1) log-weights of `least` to `components` components, as many as the first key says."""
+    count = jax.random.randint(how_many, (), least, components + 1)
+    log_gamma = jnp.log(jax.random.exponential(weights, (components,)))
+    return jax.nn.log_softmax(jnp.where(jnp.arange(components) < count, log_gamma, -jnp.inf))
 
 
 def random_rotation(key: PRNGKeyArray, n: int, dimension: int) -> Float[Array, "n D D"]:

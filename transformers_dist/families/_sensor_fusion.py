@@ -18,7 +18,7 @@ from probinf.transformers_dist._checks import check_mixture
 from probinf.transformers_dist._frame import Frame, frame_of
 from probinf.transformers_dist._problem import Family, Problem
 from probinf.transformers_dist._view import Look, View
-from probinf.transformers_dist.families._mixtures import random_rotation
+from probinf.transformers_dist.families._mixtures import draw_log_weights, random_rotation
 
 # Shares of good ranges, early echoes and noise; the farthest range; the spread of a range (over 1 + range), a bearing.
 SHARES = (0.7, 0.2, 0.1)
@@ -194,8 +194,4 @@ def draw_state(key: PRNGKeyArray, components: int) -> GMM:
     sizes = jnp.exp(0.4 * jax.random.normal(keys[4], (components, 4)))
     scales = lower_root(deviations[None, :, None] * turn * sizes[:, None, :] / 1.2)
     means = center[None, :] + deviations[None, :] * jax.random.normal(keys[5], (components, 4))
-    count = jax.random.randint(keys[6], (), 1, components + 1)
-    log_gamma = jnp.log(jax.random.exponential(keys[7], (components,)))
-    return GMM(
-        jax.nn.log_softmax(jnp.where(jnp.arange(components) < count, log_gamma, -jnp.inf)), means, scales, "prior"
-    )
+    return GMM(draw_log_weights(keys[6], keys[7], components, least=1), means, scales, "prior")

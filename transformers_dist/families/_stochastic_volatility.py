@@ -17,7 +17,7 @@ from probinf.transformers_dist._checks import check_mixture
 from probinf.transformers_dist._frame import Frame, frame_of
 from probinf.transformers_dist._problem import Family, Problem
 from probinf.transformers_dist._view import Look, View
-from probinf.transformers_dist.families._mixtures import random_rotation
+from probinf.transformers_dist.families._mixtures import draw_log_weights, random_rotation
 
 FACTORS, OBSERVATIONS = 3, 9
 # How much of a log-volatility is left after a step, and its stationary deviation.
@@ -156,8 +156,4 @@ def _draw_state(key: PRNGKeyArray, components: int) -> GMM:
     turned = random_rotation(keys[3], components, FACTORS)
     scales = lower_root(deviation * turned * sizes[:, None, :] / 1.4)
     means = center[None, :] + 0.7 * deviation * jax.random.normal(keys[4], (components, FACTORS))
-    count = jax.random.randint(keys[5], (), 1, components + 1)
-    log_gamma = jnp.log(jax.random.exponential(keys[6], (components,)))
-    return GMM(
-        jax.nn.log_softmax(jnp.where(jnp.arange(components) < count, log_gamma, -jnp.inf)), means, scales, "prior"
-    )
+    return GMM(draw_log_weights(keys[5], keys[6], components, least=1), means, scales, "prior")
