@@ -9,8 +9,11 @@ from probinf._chains import sample_chains as sample_chains
 from probinf._choice import choice as choice
 from probinf._choice import flip as flip
 from probinf._choice import uniform_cells as uniform_cells
+from probinf._citation import citation as citation
 from probinf._diagnosis import Diagnosis as Diagnosis
 from probinf._diagnosis import diagnose as diagnose
+from probinf._explain import Explanation as Explanation
+from probinf._explain import explain as explain
 from probinf._measure import Density as Density
 from probinf._measure import Distribution as Distribution
 from probinf._measure import Factor as Factor

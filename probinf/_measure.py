@@ -129,6 +129,15 @@ class Measure(Factor):
         return " * ".join(_power(f, e) for f, e in zip(self.factors, self.exponents, strict=True)) or "1"
 
     @property
+    def latex(self) -> str:
+        r"""The product as LaTeX, such as `\text{prior} \cdot \text{likelihood}^{0.3}`."""
+        powers = (_latex_power(f, e) for f, e in zip(self.factors, self.exponents, strict=True))
+        return r" \cdot ".join(powers) or "1"
+
+    def _repr_latex_(self) -> str:
+        return rf"${self.latex}$ ({self.guarantee.value})"
+
+    @property
     def traceable(self) -> bool:
         """Whether every factor is."""
         return all(f.traceable for f in self.factors)
@@ -259,6 +268,14 @@ def _same_factor(a: Factor, b: Factor) -> bool:
         return False
     # Inside a trace arrays cannot be compared: the factors stay apart, which leaves the product as it was.
     return all(map(_concrete, jax.tree.leaves((a, b)))) and bool(eqx.tree_equal(a, b))
+
+
+def _latex_power(factor: Factor, exponent: Any) -> str:
+    # Inside \\text a hat and a tilde are commands that take an argument.
+    special = {"^": r"\^{}", "~": r"\~{}", "\\": r"\backslash "}
+    name = "".join(special.get(c, "\\" + c if c in "_#%&${}" else c) for c in factor.name)
+    power = rf"\text{{{name}}}^{{?}}" if not _concrete(exponent) else rf"\text{{{name}}}^{{{float(exponent):g}}}"
+    return power.removesuffix("^{1}")
 
 
 def _power(factor: Factor, exponent: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import html
 from typing import Any, Generic, TypeVar
 
 import equinox as eqx
@@ -57,6 +58,18 @@ class Particles(eqx.Module, Generic[X]):
         weights = jnp.exp(self.log_weights - jnp.where(jnp.isfinite(top), top, 0.0))
         total = jnp.sum(weights)
         return weights / jnp.where(total > 0, total, 1.0)
+
+    def _repr_html_(self) -> str:
+        if isinstance(self.log_weights, Tracer):
+            return f"<p>Particles of {self.n} lanes, being traced</p>"
+        weights = self.normalized_weights
+        size = float(1 / jnp.sum(weights**2)) if bool(jnp.any(weights > 0)) else 0.0
+        kinds = "list" if isinstance(self.values, list) else eqx.tree_pformat(self.values)
+        told = {"lanes": self.n, "values": kinds, "log Z": f"{float(self.log_z):.4g}", "effective size": f"{size:.1f}"}
+        cells = (
+            f'<tr><th>{k}</th><td style="text-align:left">{html.escape(str(v))}</td></tr>' for k, v in told.items()
+        )
+        return f"<table>{''.join(cells)}</table>"
 
     def replace(self, **fields: Any) -> Particles:
         """The same cloud with some fields exchanged."""

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from probinf._choice import check_key
+from probinf._explain import explain
 from probinf._measure import MeaningError, Measure
 from probinf._particles import Particles, own
 
@@ -65,6 +66,9 @@ class Sampler(eqx.Module, Generic[In, Out]):
         """
         del key, cloud, reference
         raise MeaningError(f"{type(self).__name__} has no conditional form, so it cannot be part of conditional SMC")
+
+    def _repr_html_(self) -> str:
+        return explain(self)._repr_html_()
 
     def __rshift__(self, after: Sampler) -> Chain:
         """`self`, then `after`."""
@@ -145,6 +149,9 @@ class Kernel(eqx.Module):
     @abc.abstractmethod
     def invariant(self) -> Measure:
         """The (unnormalised) measure that the kernel keeps."""
+
+    def _repr_html_(self) -> str:
+        return explain(self)._repr_html_()
 
 
 def repeated(

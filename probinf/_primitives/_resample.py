@@ -45,7 +45,7 @@ class Resample(Sampler):
 
     Raises: ValueError where `ess` is outside (0, 1], or the islands do not divide the cloud.
 
-    Source: islands after Verge et al., "On parallel implementation of sequential Monte Carlo methods", arXiv 1306.3911.
+    Islands are those of Verge et al., "On parallel implementation of sequential Monte Carlo methods", arXiv 1306.3911.
     """
 
     scheme: Scheme = Systematic()

@@ -15,7 +15,8 @@ def shuffled_lanes(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
 
     Law: uniform over the (n-1)! orders.
 
-    Source: Fisher and Yates, with the integer at place i read off one uniform, so that it can be enumerated.
+    Source: Fisher and Yates, Statistical Tables (1938), with the integer at place i read off one uniform, so
+    that it can be enumerated.
     """
     places = jnp.arange(2, n)
     # The integer below i changes at k / i; the table of changes is read by the exact checks only, and

@@ -1,6 +1,6 @@
 """Three reasons why sequential Bayesian inference forgets, where all of it is exact.
 
-Source: "On Sequential Bayesian Inference for Continual Learning".
+Source: Kessler et al., "On Sequential Bayesian Inference for Continual Learning", arXiv 2301.01828.
 """
 
 from __future__ import annotations

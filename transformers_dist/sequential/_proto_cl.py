@@ -17,7 +17,8 @@ class Prototypes(eqx.Module):
 
     Raises: ValueError for a noise that is not positive, where it can be seen.
 
-    Source: ProtoCL in "On Sequential Bayesian Inference for Continual Learning"; the encoder is left to the user.
+    Source: ProtoCL in "On Sequential Bayesian Inference for Continual Learning", arXiv 2301.01828; the encoder is left
+    to the user.
     """
 
     precision: Float[Array, " C"]
