@@ -8,7 +8,7 @@ OUT := build/figures
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 
-.PHONY: install figures test lint bench wheel clean
+.PHONY: install figures test lint bench docs notebooks wheel clean
 
 install: $(INSTALLED)
 
@@ -35,6 +35,14 @@ test: lint
 bench: install
 	@$(BIN)/probinf models get smollm2 >/dev/null
 	@set -e; for script in benchmarks/*_speed.py; do echo "$$script"; $(BIN)/python "$$script"; done
+
+# The site, in build/site; fails for a link that leads nowhere.
+docs: install
+	@$(BIN)/python scripts/make_site.py
+
+# Runs the notebooks and keeps their output beside their text.
+notebooks: install
+	@$(BIN)/python scripts/make_notebooks.py
 
 # Needs an index of packages: installs the wheel into a clean environment, beside a package of the same name.
 wheel: install

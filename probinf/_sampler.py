@@ -31,6 +31,12 @@ class Sampler(eqx.Module, Generic[In, Out]):
     strength that its `guarantee` states.
     """
 
+    def __init_subclass__(cls, **options: Any):
+        """A class with a call of its own does not inherit another class's way to do it in place."""
+        super().__init_subclass__(**options)
+        if "__call__" in vars(cls) and "consume" not in vars(cls):
+            cls.consume = Sampler.consume
+
     @abc.abstractmethod
     def __call__(self, key: PRNGKeyArray, cloud: Particles[In]) -> tuple[Particles[Out], Info]:
         """Transforms the cloud, and reports what happened."""

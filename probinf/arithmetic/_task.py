@@ -96,6 +96,7 @@ def draw_problem(key: PRNGKeyArray, split: str) -> Problem:
     return rest._replace(first=(residue - fingerprint(rest)) % MODULUS)
 
 
+@jax.jit
 def running_values(problem: Problem) -> Int[Array, " most"]:
     """The right result after each operation; after the last one it stays."""
 

@@ -159,3 +159,19 @@ def test_a_vmapped_sampler_runs_as_it_does_alone():
 def _values_and_mass(sampler, key):
     cloud, _ = sampler(key, spawn(3))
     return cloud.values, cloud.log_z
+
+
+def test_a_call_of_its_own_is_used_in_a_chain():
+    # In a chain stages run in place; a subclass that changes only the call must not be passed over.
+    class Forgetful(Resample):
+        def __call__(self, key, cloud):
+            after, info = super().__call__(key, cloud)
+            return after.replace(log_evidence=cloud.log_evidence), info
+
+    class Grandchild(Forgetful):
+        pass
+
+    weighed = spawn(2).replace(log_weights=jnp.log(jnp.array([1.0, 3.0])))
+    for kind, evidence in ((Resample, jnp.log(2.0)), (Forgetful, 0.0), (Grandchild, 0.0)):
+        cloud, _ = Chain((kind(),))(jax.random.key(0), weighed)
+        assert cloud.log_evidence == pytest.approx(float(evidence), abs=1e-6)
