@@ -13,21 +13,26 @@
 # %% [markdown]
 # # A tour in ten minutes
 #
-# One noun, `Particles`; one verb, `Sampler`; one operator, `>>`. Five systems stand on them: inference whose laws are
-# checked, language models that reason with particles, posteriors in one forward pass, models that know what they do not
-# know, and what retrying against a fallible verifier can buy. Each section ends with other data, and counts the programs
-# that had to be compiled for them: none.
+# One noun, `Particles`; one verb, `Sampler`; one operator, `>>`. Five systems stand on them: inference whose laws
+# are checked, language models that reason with particles, posteriors in one forward pass, models that know what they
+# do not know, and what retrying against a fallible verifier can buy. Each section ends with other data, and counts the
+# programs that had to be compiled for them: none.
 
 # %%
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
-import numpy as np
 import numpyro.distributions as dist
 
 import probinf as pi
-from probinf import Density, Draw, Measure, Named, Resample, Reweight, citation, explain, sample
+from probinf import Density, Draw, Named, Resample, Reweight, citation, explain, sample
+from probinf.arithmetic import draw_problem, for_problem, grade, load_arithmetic
+from probinf.distributions import GMM, Categorical
+from probinf.samplers import Odds, reasoning_filter
+from probinf.transformers_dist import DistributionTransformer, corrected
+from probinf.transformers_dist.families import LinearData, LinearLikelihood
+from probinf.validity import check_proper_weighting
+from probinf.verifiers.pairs import Mixture, selective_filter
 
 compiled: list[str] = []
 jax.monitoring.register_event_duration_secs_listener(
@@ -44,8 +49,8 @@ def programs_for(run):
 # %% [markdown]
 # ## 1. One noun, one verb, one operator
 #
-# A cloud of weighted particles is a random measure, a sampler changes what it measures, and `>>` does one thing after the
-# other. What varies is a field (here the argument of a `Partial`), so that other data are no other program.
+# A cloud of weighted particles is a random measure, a sampler changes what it measures, and `>>` does one thing after
+# the other. What varies is a field (here the argument of a `Partial`), so that other data are no other program.
 
 
 # %%
@@ -63,7 +68,7 @@ def posterior(y):
 
 result = sample(posterior(1.2), jax.random.key(0), n=10_000)
 print(f"mean {result.particles.values.mean():.3f} (exact .960), log Z {result.particles.log_z:.3f} (exact -1.607)")
-result.particles
+posterior(1.2)  # its last line shown: the law, stage by stage
 
 # %% [markdown]
 # A sampler says what it means, stage by stage, and which papers it comes from.
@@ -82,11 +87,8 @@ print(f"other data: mean {other.particles.values.mean():.3f} (exact -.320), prog
 # Where all randomness is discrete, the check reads the sampler on every outcome of its own choices. A sampler that
 # resamples and forgets to bank the weight looks right in every plot, and is caught.
 
+
 # %%
-from probinf.distributions import Categorical
-from probinf.validity import check_proper_weighting
-
-
 def weighted(log_weights):
     """Three states, their weights, a resampling."""
     states = Categorical(jnp.log(jnp.array([0.2, 0.5, 0.3])), name="states")
@@ -114,9 +116,6 @@ for name, sampler in (("as shipped", right), ("forgets its evidence", wrong)):
 # promising replace the rest. The filter's law is stated; the answer is a vote.
 
 # %%
-from probinf.arithmetic import draw_problem, for_problem, grade, load_arithmetic
-from probinf.samplers import Odds, reasoning_filter
-
 models = load_arithmetic()
 
 
@@ -136,14 +135,10 @@ print(f"another problem: {accuracy:.2f} of the particles are right, programs com
 # %% [markdown]
 # ## 4. A posterior in one forward pass, then exact
 #
-# A Distribution Transformer reads a prior (a mixture of Gaussians) and data, and writes the posterior as such a mixture.
-# Reweighting its draws by what they should weigh makes it exact, and a diagnosis says how far off it was.
+# A Distribution Transformer reads a prior (a mixture of Gaussians) and data, and writes the posterior as such a
+# mixture. Reweighting its draws by what they should weigh makes it exact, and a diagnosis says how far off it was.
 
 # %%
-from probinf.distributions import GMM
-from probinf.transformers_dist import DistributionTransformer, corrected
-from probinf.transformers_dist.families import LinearData, LinearLikelihood
-
 dt = DistributionTransformer.load("linear_1d")
 bimodal = GMM.of(weights=[0.4, 0.6], means=[[-1.0], [2.0]], covariances=[[[0.3]], [[0.5]]])
 
@@ -163,13 +158,11 @@ print(f"other data: log Z {moved.particles.log_z:.3f}, programs compiled: {progr
 # %% [markdown]
 # ## 5. A model that knows what it does not know
 #
-# Told one expert's answer, a calibrated model of pairs changes its mind by as much as it did not know. From that come an
-# error bar for each probability and a decoder that stays silent rather than exceed a bound on hallucinations.
+# Told one expert's answer, a calibrated model of pairs changes its mind by as much as it did not know. From that come
+# an error bar for each probability and a decoder that stays silent rather than exceed a bound on hallucinations.
+
 
 # %%
-from probinf.verifiers.pairs import Mixture, selective_filter
-
-
 def mixed_up(share):
     """Sure of class 0; of 1 and 2 one is impossible, unknown which."""
     weights = jnp.log(jnp.array([share, 1 - share]))

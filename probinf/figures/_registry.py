@@ -33,6 +33,11 @@ from probinf.figures.distribution_transformer_tasks import (
     distribution_transformer_tasks_data,
     plot_distribution_transformer_tasks,
 )
+from probinf.figures.imperfect_verifiers_published import (
+    imperfect_verifiers_published_claims,
+    imperfect_verifiers_published_data,
+    plot_imperfect_verifiers_published,
+)
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
 from probinf.figures.pairs_synthetic import pairs_synthetic_claims, pairs_synthetic_data, plot_pairs_synthetic
 from probinf.figures.particle_scaling_ablations import (
@@ -142,6 +147,14 @@ FIGURES = {
             plot_pairs_synthetic,
             pairs_synthetic_claims,
             group="pairs",
+        ),
+        Figure(
+            "imperfect_verifiers_published",
+            "arXiv:2411.17501",
+            imperfect_verifiers_published_data,
+            plot_imperfect_verifiers_published,
+            imperfect_verifiers_published_claims,
+            group="imperfect_verifiers",
         ),
         Figure(
             "validity_errors",
