@@ -1,0 +1,62 @@
+"""Errors for numbers that are no rates, weights, costs, attempts or counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
+
+# Sums of many single-precision weights are off by this much and no more.
+_ROUNDING = 1e-5
+
+
+def as_float(x: Any) -> Array:
+    """Numbers as a floating-point array: integers would have no gradient."""
+    x = np.asarray(x) if isinstance(x, (list, tuple)) else x
+    return jnp.asarray(x, jnp.result_type(x, float))
+
+
+def check_rates(name: str, values: Array) -> None:
+    """Raises ValueError for a concrete probability outside [0, 1]."""
+    # Written so that NaN fails too.
+    if not isinstance(values, Tracer) and not np.all((np.asarray(values) >= 0) & (np.asarray(values) <= 1)):
+        raise ValueError(f"{name} is a probability and lies in [0, 1], got {np.asarray(values)}")
+
+
+def check_weights(weights: Array) -> None:
+    """Raises ValueError for concrete weights that are negative or do not sum to one."""
+    if isinstance(weights, Tracer):
+        return
+    values = np.asarray(weights)
+    if not np.all(values >= 0) or not abs(values.sum() - 1) <= _ROUNDING:
+        raise ValueError(
+            f"weights of tasks must be at least zero and sum to one, got a sum of {values.sum():.6g}: divide them by "
+            "their sum, or leave them out for tasks that count alike"
+        )
+
+
+def check_cost(name: str, value: Array) -> None:
+    """Raises ValueError for a concrete cost that is negative or not finite."""
+    if not isinstance(value, Tracer) and not np.all((np.asarray(value) >= 0) & np.isfinite(np.asarray(value))):
+        raise ValueError(f"{name} must be a finite number of at least zero, got {value}: what is gained is a benefit")
+
+
+def check_positive(name: str, value: Array) -> None:
+    """Raises ValueError for a concrete number that is not positive and finite."""
+    if not isinstance(value, Tracer) and not np.all((np.asarray(value) > 0) & np.isfinite(np.asarray(value))):
+        raise ValueError(f"{name} must be positive and finite, got {np.asarray(value)}")
+
+
+def as_attempts(attempts: Any, *, least: int = 0) -> Float[Array, "*K"]:
+    """Numbers of attempts as floats; infinity is one.
+
+    Raises: ValueError for concrete ones below `least`, and ones that are no whole numbers.
+    """
+    if not isinstance(attempts, Tracer):
+        values = np.asarray(attempts)
+        if not np.all(values >= least) or not np.all(np.floor(values) == values):
+            raise ValueError(f"the number of attempts must be a whole number of at least {least}, got {attempts}")
+    return as_float(attempts)
