@@ -11,10 +11,14 @@ from rich.table import Table
 _COLORS = {"holds": "green", "fails": "bold red", "undecided": "yellow"}
 
 
-def run(names: Sequence[str], budget: str, folder: Path) -> int:
+def run(names: Sequence[str], budget: str, folder: Path, data: Path | None = None) -> int:
     """Makes the named figures or groups (all by default) and prints their claims, whatever the verdicts; returns 0.
 
-    Raises: ValueError for an unknown figure; OSError where the folder cannot be written.
+    A figure whose tables do not stand in `data` (or where it looks by default) is told and left out, unless it was
+    named itself.
+
+    Raises: ValueError for an unknown figure; OSError where the folder cannot be written; FileNotFoundError for a figure
+    that was named and whose tables are missing.
     """
     from probinf.figures import FIGURES, make_figure
 
@@ -26,13 +30,23 @@ def run(names: Sequence[str], budget: str, folder: Path) -> int:
         raise ValueError(f"There is no figure {unknown[0]!r}; choose from {', '.join(members)}.")
     console = Console()
     for name in dict.fromkeys(member for chosen in names or FIGURES for member in members[chosen]):
+        tables = FIGURES[name].tables
+        place = data or tables
+        if tables is not None and place is not None and not place.is_dir():
+            message = (
+                f"{name} needs tables that are not part of the package, and {place} is no folder: pass --data DIR."
+            )
+            if name in names:
+                raise FileNotFoundError(message)
+            console.print(message)
+            continue
         with _bar() as bar:
             task = bar.add_task(name)
 
             def progress(done: int, total: int, current: str, task=task, bar=bar, name=name) -> None:  # noqa: ANN001
                 bar.update(task, completed=done, total=total, description=f"{name}: {current}")
 
-            claims = make_figure(FIGURES[name], budget, folder, progress=progress)
+            claims = make_figure(FIGURES[name], budget, folder, data=data, progress=progress)
         console.print(_table(name, claims))
         console.print(
             f"{folder / name / name}.png, {folder / name / name}.nc and {folder / 'claims.json'} are written."

@@ -92,6 +92,12 @@ def _add_figures(commands: argparse._SubParsersAction) -> None:
     figures.add_argument("names", nargs="*", metavar="NAME", help="which figures (all)")
     figures.add_argument("--budget", choices=("smoke", "paper"), default="smoke", help="minutes, or hours (smoke)")
     figures.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="where to (figures)")
+    figures.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="tables of outcomes that some figures read and the package does not have",
+    )
 
 
 def _add_serve(commands: argparse._SubParsersAction) -> None:
@@ -134,7 +140,7 @@ def _generate(options: argparse.Namespace) -> int:
 def _figures(options: argparse.Namespace) -> int:
     from probinf.cli._figures import run
 
-    return run(options.names, options.budget, options.out)
+    return run(options.names, options.budget, options.out, options.data)
 
 
 def _models_get(options: argparse.Namespace) -> int:

@@ -33,6 +33,11 @@ from probinf.figures.distribution_transformer_tasks import (
     distribution_transformer_tasks_data,
     plot_distribution_transformer_tasks,
 )
+from probinf.figures.imperfect_verifiers_counts import (
+    imperfect_verifiers_counts_claims,
+    imperfect_verifiers_counts_data,
+    plot_imperfect_verifiers_counts,
+)
 from probinf.figures.imperfect_verifiers_published import (
     imperfect_verifiers_published_claims,
     imperfect_verifiers_published_data,
@@ -69,7 +74,8 @@ class Figure:
     """A figure: its data, its drawing, and the claims that the data decide.
 
     `data(key, budget, cells=, progress=)` may take hours, and keeps its finished parts in `cells`. Figures of one
-    `group` can be asked for together, by its name.
+    `group` can be asked for together, by its name. `tables` is where, if nothing else is said, the tables stand that the
+    figure reads as `data=` and the package does not have.
     """
 
     name: str
@@ -78,6 +84,7 @@ class Figure:
     plot: Callable[[xarray.Dataset], Drawing]
     claims: Callable[[xarray.Dataset], Sequence[Finding]]
     group: str | None = None
+    tables: Path | None = None
 
 
 FIGURES = {
@@ -157,6 +164,15 @@ FIGURES = {
             group="imperfect_verifiers",
         ),
         Figure(
+            "imperfect_verifiers_counts",
+            "arXiv:2411.17501",
+            imperfect_verifiers_counts_data,
+            plot_imperfect_verifiers_counts,
+            imperfect_verifiers_counts_claims,
+            group="imperfect_verifiers",
+            tables=Path("../shared/data/repeated_sampling"),
+        ),
+        Figure(
             "validity_errors",
             "arXiv:1711.03219",
             validity_errors_data,
@@ -192,16 +208,20 @@ FIGURES = {
 }
 
 
-def make_figure(figure: Figure, budget: str, folder: Path, *, progress: Progress | None = None) -> list[dict[str, Any]]:
+def make_figure(
+    figure: Figure, budget: str, folder: Path, *, data: Path | None = None, progress: Progress | None = None
+) -> list[dict[str, Any]]:
     """Writes `NAME/NAME.nc`, `NAME/NAME.png` and this figure's entries of `claims.json` under `folder`.
 
     Each file appears whole or not at all; what `NAME/cells` holds of an interrupted run is not computed
-    again. Returns the entries of this figure.
+    again. `data` is the folder of tables for a figure that reads some. Returns the entries of this figure.
 
-    Raises: ValueError for an unknown budget; OSError where the folder cannot be written.
+    Raises: ValueError for an unknown budget; OSError where the folder cannot be written; FileNotFoundError where tables
+    are missing.
     """
     place = folder / figure.name
-    dataset = figure.data(jax.random.key(_SEED), budget, cells=Cells(place / "cells"), progress=progress)
+    tables = {} if figure.tables is None else {"data": figure.tables if data is None else data}
+    dataset = figure.data(jax.random.key(_SEED), budget, cells=Cells(place / "cells"), progress=progress, **tables)
     with atomic_path(place / f"{figure.name}.nc") as path:
         dataset.to_netcdf(path, engine="h5netcdf")
     with atomic_path(place / f"{figure.name}.png") as path:

@@ -55,6 +55,8 @@ def test_claims_hold_and_can_fail(published):
     spoiled = published.copy(deep=True)
     spoiled["optimum"][:] = 5.0
     spoiled["utility"][:] = -1.0
-    failed = {f.claim.id.split("/")[1] for f in imperfect_verifiers_published_claims(spoiled) if f.verdict is Verdict.FAILS}
+    failed = {
+        f.claim.id.split("/")[1] for f in imperfect_verifiers_published_claims(spoiled) if f.verdict is Verdict.FAILS
+    }
     assert failed == {"endless", "finite", "sign"}
     assert len(plot_imperfect_verifiers_published(published).axes) == 3
