@@ -1,9 +1,9 @@
 """What the figure on real counts is to decide; written before it was run.
 
 Seen before: a pilot on the same tables (conditional accuracy .948 at one attempt and .903 at a hundred; false
-discoveries of .052 at the first attempt, .145 at 16 to 31; ceiling between .681 and .926 for all asserts, lower end .422
-for one; root mean squares of forecasts .023 to .080 by the power law, .033 to .128 by Beta difficulties, the law ahead
-for six of seven models). The bounds were set from it, and the intervals were not known.
+discoveries of .052 at the first attempt and .145 at 16 to 31; ceiling between .681 and .926 for all asserts, lower end
+.422 for one; root mean squares of forecasts .023 to .080 by the power law, .033 to .128 by Beta difficulties, the law
+ahead for six of seven models). The bounds were set from it, and the intervals were not known.
 """
 
 from __future__ import annotations

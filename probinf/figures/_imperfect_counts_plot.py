@@ -24,7 +24,7 @@ def plot_imperfect_verifiers_counts(dataset: xarray.Dataset) -> Figure:
         title(
             figure,
             "Retrying against unit tests, and laws of coverage, on outcomes of real programs and answers",
-            f"Top, and bottom left: 100 programs of CodeGen-16B for each of {dataset.attrs['tasks']} tasks of HumanEval. "
+            f"Top, and bottom left: 100 programs of CodeGen-16B for each of {dataset.attrs['tasks']} HumanEval tasks. "
             "Accepted: passes its asserts; right: further inputs, too.\nBottom middle and right: 10,000 answers of "
             "Pythia models to each of 128 problems of MATH. Bands and bars: 95 %, tasks resampled.",
         )

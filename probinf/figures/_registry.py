@@ -74,8 +74,8 @@ class Figure:
     """A figure: its data, its drawing, and the claims that the data decide.
 
     `data(key, budget, cells=, progress=)` may take hours, and keeps its finished parts in `cells`. Figures of one
-    `group` can be asked for together, by its name. `tables` is where, if nothing else is said, the tables stand that the
-    figure reads as `data=` and the package does not have.
+    `group` can be asked for together, by its name. `tables` is where, if nothing else is said, the tables stand that
+    the figure reads as `data=` and the package does not have.
     """
 
     name: str
