@@ -34,6 +34,7 @@ from probinf.figures.distribution_transformer_tasks import (
     plot_distribution_transformer_tasks,
 )
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
+from probinf.figures.pairs_lake import pairs_lake_claims, pairs_lake_data, plot_pairs_lake
 from probinf.figures.pairs_synthetic import pairs_synthetic_claims, pairs_synthetic_data, plot_pairs_synthetic
 from probinf.figures.particle_scaling_ablations import (
     particle_scaling_ablations_data,
@@ -135,6 +136,7 @@ FIGURES = {
             distribution_transformer_sequential_claims,
             group="distribution_transformer",
         ),
+        Figure("pairs_lake", "arXiv:2402.08733", pairs_lake_data, plot_pairs_lake, pairs_lake_claims, group="pairs"),
         Figure(
             "pairs_synthetic",
             "arXiv:2402.08733",
