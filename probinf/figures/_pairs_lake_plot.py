@@ -36,20 +36,20 @@ def plot_pairs_lake(dataset: xarray.Dataset) -> Figure:
         figure = Figure(figsize=(14, 4.9), dpi=110)
         part = lambda n, left, right, **knobs: [  # noqa: E731
             figure.add_subplot(cell)
-            for cell in figure.add_gridspec(1, n, left=left, right=right, top=0.7, bottom=0.13, **knobs)
+            for cell in figure.add_gridspec(1, n, left=left, right=right, top=0.73, bottom=0.13, **knobs)
         ]
-        lakes, (curve,), table = part(2, 0.015, 0.445, wspace=0.06), part(1, 0.485, 0.665), part(2, 0.79, 0.985)
+        lakes, (curve,), rows = part(2, 0.012, 0.40, wspace=0.06), part(1, 0.44, 0.62), part(3, 0.75, 0.985, wspace=0.3)
         _lake(lakes[0], dataset, "sample", "imitation")
         _lake(lakes[1], dataset, "rejection", "rejection")
         _curve(curve, dataset)
-        _table(table[0], table[1], dataset.sel(beta=beta))
+        _rows(rows, dataset.sel(beta=beta))
         title(
             figure,
             "A walker who asks what a second expert would do stays off the ice that may give way",
             "One of the nine cells of the lake may be a hazard, which the experts knew and this walker was not told. "
             f"Lakes: {dataset.sizes['walker']} walks of the first seed, x where one met its hazard;\n"
-            f"dashed: the path that search gives; as the rows at doubt {beta:g}. Curves and rows: in all contexts; "
-            f"silence earns nothing. {dataset.sizes['seed']} seeds, bars: 95 % intervals.",
+            f"dashed: the path that search gives; doubt at most {beta:g}. Curves: where nothing is told. Right: over "
+            f"all contexts at {beta:g}; silence earns nothing. {dataset.sizes['seed']} seeds, bars: 95 % intervals.",
         )
     return figure
 
@@ -98,38 +98,34 @@ def _walked(path: int, hazard: int) -> tuple[list[tuple[int, int]], bool]:
 
 
 def _curve(axes: Any, dataset: xarray.Dataset) -> None:
+    betas = dataset["beta"].values
+    axes.fill_between([0, 1], [0, 1], [1, 1], color="#F2F2F2", zorder=0)
+    axes.plot([0, 1], [0, 1], color=GRAY, linewidth=0.8)
+    axes.annotate("beyond the bound", (0.0, 1.0), xytext=(6, -6), textcoords="offset points", xycoords="axes fraction",
+                  color=GRAY, fontsize=8.5, va="top")  # fmt: skip
     for model, color in _COLORS.items():
-        for decoder, mark in (("rejection", "o"), ("search", "v")):
-            chosen = dataset.sel(model=model, decoder=decoder).mean("seed")
-            line = "-" if decoder == "rejection" else ":"
-            axes.plot(chosen["answered"], chosen["unsafe"], line, marker=mark, color=color, markersize=4.5,
-                      linewidth=1.2, clip_on=False)  # fmt: skip
-        chosen = dataset.sel(model=model, decoder="sample").isel(beta=0).mean("seed")
-        axes.plot(chosen["answered"], chosen["unsafe"], "s", color=color, mfc="none", markersize=8, clip_on=False)
+        for decoder, mark, line in (("rejection", "o", "-"), ("search", "v", ":")):
+            shares = dataset["unsafe_hidden"].sel(model=model, decoder=decoder)
+            axes.plot(betas, shares.mean("seed"), line, marker=mark, color=color, markersize=4.5, linewidth=1.2)
+            axes.vlines(betas, shares.min("seed"), shares.max("seed"), color=color, linewidth=1)
         axes.plot([], [], "-", color=color, label=model)
     for mark, name in (("o-", "rejection"), ("v:", "search")):
         axes.plot([], [], mark, color=GRAY, markersize=4.5, label=name)
-    axes.plot([], [], "s", color=GRAY, mfc="none", label="imitation")
-    axes.legend(frameon=False, fontsize=8.5, loc="upper left")
-    axes.set_xlim(0, 1.0)
-    axes.set_ylim(0, None)
-    doubts = ", ".join(f"{beta:g}".lstrip("0") for beta in dataset["beta"].values)
-    axes.set_xlabel(f"answered, at doubts {doubts}")
-    axes.set_title("unsafe, of answers")
+    axes.legend(frameon=False, fontsize=8.5, loc="lower right", bbox_to_anchor=(1.03, 0.0))
+    axes.set_xlim(0, 1.05 * betas[-1])
+    axes.set_ylim(-0.004, 0.2)
+    axes.set_xlabel("doubt allowed (upright: range over seeds)")
+    axes.set_title("unsafe answers, nothing told")
 
 
-def _table(left: Any, right: Any, part: xarray.Dataset) -> None:
-    for row, (model, decoder, _) in enumerate(_ROWS):
-        chosen = part.sel(model=model, decoder=decoder)
-        for axes, quantity in ((left, "unsafe"), (right, "reward")):
-            mean, (low, high) = mean_interval(chosen[quantity].values)
-            axes.plot([low, high], [row, row], color=_COLORS[model], linewidth=2)
+def _rows(columns: Any, part: xarray.Dataset) -> None:
+    for axes, quantity, digits in zip(columns, ("answered", "unsafe", "reward"), (2, 3, 1), strict=True):
+        for row, (model, decoder, _) in enumerate(_ROWS):
+            mean, (low, high) = mean_interval(part[quantity].sel(model=model, decoder=decoder).values)
+            axes.plot([low, high], [row, row], color=_COLORS[model], linewidth=2, clip_on=False)
             axes.plot(mean, row, "o", color=_COLORS[model], markersize=6, clip_on=False)
-            text = f"{mean:.3f}" if quantity == "unsafe" else f"{mean:.1f}"
-            axes.annotate(text, (mean, row), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8,
-                          color=GRAY)  # fmt: skip
-    bare_rows(left, [name for _, _, name in _ROWS])
-    bare_rows(right, [""] * len(_ROWS))
-    left.set_xlim(0, None)
-    left.set_title("unsafe")
-    right.set_title("reward")
+            axes.annotate(f"{mean:.{digits}f}", (mean, row), xytext=(0, 6), textcoords="offset points", ha="center",
+                          fontsize=8, color=GRAY)  # fmt: skip
+        bare_rows(axes, [name if axes is columns[0] else "" for _, _, name in _ROWS])
+        axes.margins(x=0.15)
+        axes.set_title(quantity)

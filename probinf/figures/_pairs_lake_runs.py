@@ -100,7 +100,7 @@ def answers(
         return p / p.sum(axis=1, keepdims=True), everything
     if decoder == "most probable":
         return np.eye(p.shape[1])[p.argmax(axis=1)], everything
-    some = admitted.any(axis=1)
+    some = np.asarray(admitted.any(axis=1))
     if decoder == "search":
         best = np.where(admitted, p, -1.0).argmax(axis=1)
         return np.eye(p.shape[1])[best] * some[:, None], some.astype(float)
