@@ -44,6 +44,7 @@ from probinf.figures.imperfect_verifiers_published import (
     plot_imperfect_verifiers_published,
 )
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
+from probinf.figures.pairs_lake import pairs_lake_claims, pairs_lake_data, plot_pairs_lake
 from probinf.figures.pairs_synthetic import pairs_synthetic_claims, pairs_synthetic_data, plot_pairs_synthetic
 from probinf.figures.particle_scaling_ablations import (
     particle_scaling_ablations_data,
@@ -147,6 +148,7 @@ FIGURES = {
             distribution_transformer_sequential_claims,
             group="distribution_transformer",
         ),
+        Figure("pairs_lake", "arXiv:2402.08733", pairs_lake_data, plot_pairs_lake, pairs_lake_claims, group="pairs"),
         Figure(
             "pairs_synthetic",
             "arXiv:2402.08733",

@@ -30,6 +30,8 @@ from probinf.verifiers.pairs._heads import Perceptron as Perceptron
 from probinf.verifiers.pairs._intervals import error_ratio_bound as error_ratio_bound
 from probinf.verifiers.pairs._intervals import half_width as half_width
 from probinf.verifiers.pairs._intervals import mean_upper_bound as mean_upper_bound
+from probinf.verifiers.pairs._markov import MarkovMixture as MarkovMixture
+from probinf.verifiers.pairs._markov import MarkovMixtureHead as MarkovMixtureHead
 from probinf.verifiers.pairs._prediction import Dirichlet as Dirichlet
 from probinf.verifiers.pairs._prediction import EpistemicPrediction as EpistemicPrediction
 from probinf.verifiers.pairs._prediction import Mixture as Mixture
