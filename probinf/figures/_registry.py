@@ -9,7 +9,7 @@ import jax
 import xarray
 from matplotlib.figure import Figure as Drawing
 
-from probinf.figures._atomic import atomic_path
+from probinf.figures._atomic import atomic_path, write_text
 from probinf.figures._cells import Cells
 from probinf.figures._claims import Finding, update_claims
 from probinf.figures._scaling_claims import particle_scaling_ablations_claims, particle_scaling_curve_claims
@@ -34,7 +34,12 @@ from probinf.figures.distribution_transformer_tasks import (
     plot_distribution_transformer_tasks,
 )
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
-from probinf.figures.pairs_synthetic import pairs_synthetic_claims, pairs_synthetic_data, plot_pairs_synthetic
+from probinf.figures.pairs_synthetic import (
+    pairs_synthetic_claims,
+    pairs_synthetic_data,
+    pairs_synthetic_table,
+    plot_pairs_synthetic,
+)
 from probinf.figures.particle_scaling_ablations import (
     particle_scaling_ablations_data,
     plot_particle_scaling_ablations,
@@ -64,7 +69,7 @@ class Figure:
     """A figure: its data, its drawing, and the claims that the data decide.
 
     `data(key, budget, cells=, progress=)` may take hours, and keeps its finished parts in `cells`. Figures of one
-    `group` can be asked for together, by its name.
+    `group` can be asked for together, by its name. `table` says the data in Markdown.
     """
 
     name: str
@@ -73,6 +78,7 @@ class Figure:
     plot: Callable[[xarray.Dataset], Drawing]
     claims: Callable[[xarray.Dataset], Sequence[Finding]]
     group: str | None = None
+    table: Callable[[xarray.Dataset], str] | None = None
 
 
 FIGURES = {
@@ -142,6 +148,7 @@ FIGURES = {
             plot_pairs_synthetic,
             pairs_synthetic_claims,
             group="pairs",
+            table=pairs_synthetic_table,
         ),
         Figure(
             "validity_errors",
@@ -180,7 +187,7 @@ FIGURES = {
 
 
 def make_figure(figure: Figure, budget: str, folder: Path, *, progress: Progress | None = None) -> list[dict[str, Any]]:
-    """Writes `NAME/NAME.nc`, `NAME/NAME.png` and this figure's entries of `claims.json` under `folder`.
+    """Writes `NAME/NAME.nc`, `NAME/NAME.png`, `NAME/NAME.md` if it has a table, and its entries of `claims.json`.
 
     Each file appears whole or not at all; what `NAME/cells` holds of an interrupted run is not computed
     again. Returns the entries of this figure.
@@ -193,5 +200,7 @@ def make_figure(figure: Figure, budget: str, folder: Path, *, progress: Progress
         dataset.to_netcdf(path, engine="h5netcdf")
     with atomic_path(place / f"{figure.name}.png") as path:
         figure.plot(dataset).savefig(path)
+    if figure.table is not None:
+        write_text(place / f"{figure.name}.md", figure.table(dataset))
     entries = update_claims(folder / "claims.json", figure.name, figure.claims(dataset))
     return [entry for entry in entries if entry["id"].startswith(f"{figure.name}/")]

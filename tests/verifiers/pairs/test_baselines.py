@@ -101,14 +101,14 @@ def test_last_layers_are_drawn_about_the_trained_one_with_their_covariance():
     head = MixtureHead(2, 3, nnx.Rngs(params=1), components=1)
     network = PairNetwork(Perceptron(1, 2, 1, nnx.Rngs(params=0)), head)
     found = laplace(jax.random.key(0), hidden(network), two_inputs, observations=40, samples=20_000)
-    phi = np.append(np.asarray(jax.vmap(network.trunk)(jnp.asarray(TWO, jnp.float32))), np.ones((2, 1)), axis=1)
+    phi = np.hstack([jax.vmap(network.trunk)(jnp.asarray(TWO, jnp.float32)), np.ones((2, 1))])
     p = np.asarray(jax.vmap(lambda x: network(x).probabilities)(jnp.asarray(TWO, jnp.float32)))
     hessian = np.eye(9)
     for f, q in zip(phi, p, strict=True):
         hessian += 20 * np.kron(np.outer(f, f), np.diag(q) - np.outer(q, q))
     draws = np.asarray(found.weights).reshape(-1, 9)
     covariance, scale = np.linalg.inv(hessian), np.sqrt(np.diag(np.linalg.inv(hessian)))
-    trained = np.append(head.logits.kernel[...], head.logits.bias[...][None], axis=0).ravel()
+    trained = np.vstack([head.logits.kernel[...], head.logits.bias[...]]).ravel()  # pyright: ignore[reportOptionalSubscript]
     assert np.abs((draws.mean(axis=0) - trained) / scale).max() < 5 / np.sqrt(20_000)
     # Entries of an empirical correlation are off by .01; the inputs of 16,384 draws are not quite half and half.
     np.testing.assert_allclose(np.cov(draws.T) / np.outer(scale, scale), covariance / np.outer(scale, scale), atol=0.05)
