@@ -65,7 +65,7 @@ def pairs_synthetic_claims(dataset: xarray.Dataset) -> list[Finding]:
     for name in ("evidential", "dropout", "Laplace", "SNGP", "epinet"):
         chirp, tangled = at("chirp", name), at("style", name)
         excess = (chirp["ece_2"] - mixture["ece_2"]).values
-        rows += [
+        rows.extend([
             (f"chirp/{name}/ece-2", f"{_NAMES[name]} is worse calibrated than the mixture", "ECE-2 less the mixture's",
              ">", 0.0, excess),
             (f"chirp/{name}/coverage", f"95 % intervals of {_OBJECTS[name]} do not hold the truth",
@@ -73,7 +73,7 @@ def pairs_synthetic_claims(dataset: xarray.Dataset) -> list[Finding]:
             (f"style/{name}/bound", f"Doubt of {_OBJECTS[name]} does not bound its hallucinations",
              "1 - E[confidence] less their share", "<", 0.0,
              (tangled["hallucination_bound"] - tangled["hallucinated"]).values),
-        ]  # fmt: skip
+        ])  # fmt: skip
     on_sngp = at("chirp", "mixture on SNGP")
     rows.append(("chirp/mixture on SNGP/ece-2", "On SNGP's features pairs calibrate better than its own covariance",
                  "ECE-2 of SNGP less that of the mixture", ">", 0.0,
