@@ -30,6 +30,7 @@ from probinf.verifiers.pairs._heads import MixtureHead as MixtureHead
 from probinf.verifiers.pairs._heads import PairNetwork as PairNetwork
 from probinf.verifiers.pairs._heads import Perceptron as Perceptron
 from probinf.verifiers.pairs._intervals import error_ratio_bound as error_ratio_bound
+from probinf.verifiers.pairs._intervals import error_ratio_bounds as error_ratio_bounds
 from probinf.verifiers.pairs._intervals import half_width as half_width
 from probinf.verifiers.pairs._intervals import mean_upper_bound as mean_upper_bound
 from probinf.verifiers.pairs._prediction import Dirichlet as Dirichlet
