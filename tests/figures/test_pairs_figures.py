@@ -74,3 +74,9 @@ def test_claims_and_picture_come_from_the_data_alone():
     assert verdicts["pairs_synthetic/chirp/mixture/ece-2"] == "FAILS"
     assert verdicts["pairs_synthetic/chirp/ensemble/ece-2"] == "HOLDS"
     FIGURE.plot(dataset)
+    assert FIGURE.table is not None
+    table = FIGURE.table(dataset.where(dataset["world"] != "finite"))
+    row = next(line for line in table.splitlines() if line.startswith("| epinet |"))
+    mean = float(dataset["ece_2"].sel(world="chirp", model="epinet").mean())
+    assert row.split("|")[5].split()[0] == f"{mean:.4f}" and "| 2 responses |" in table
+    assert table.count("| epinet |") == 2 and "**chirp**" in table
