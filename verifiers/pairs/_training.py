@@ -14,8 +14,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf.verifiers.pairs._prediction import EpistemicPrediction, Mixture, PairTable
+from probinf.verifiers.pairs._sequences import SequencePairs
 
-Draw = Callable[[PRNGKeyArray], tuple[Array, Int[Array, " k"]]]
+Draw = Callable[[PRNGKeyArray], tuple[Array, Int[Array, "k *slots"]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +43,7 @@ class PairModel(eqx.Module):
     graph: Any = eqx.field(static=True)
     weights: Any
 
-    def __call__(self, x: Array) -> EpistemicPrediction:
+    def __call__(self, x: Array) -> EpistemicPrediction | SequencePairs:
         """The prediction."""
         return nnx.merge(self.graph, self.weights)(x)
 
@@ -63,12 +64,15 @@ class Ensemble(eqx.Module):
         return Mixture(jnp.full(p.shape[0], -jnp.log(p.shape[0])), jnp.log(p))
 
 
-def response_loss(prediction: EpistemicPrediction, responses: Int[Array, " k"]) -> Float[Array, ""]:
-    """Minus the log-probability of k responses to one input, in nats a response; a table's in both orders.
+def response_loss(
+    prediction: EpistemicPrediction | SequencePairs, responses: Int[Array, "k *slots"]
+) -> Float[Array, ""]:
+    """Minus the log-probability of k responses to one input, in nats a response; a table's and a sequence's in both
+    orders.
 
     Law: proper: its mean is least where the prediction is calibrated for k responses.
     """
-    if isinstance(prediction, PairTable):
+    if isinstance(prediction, PairTable | SequencePairs):
         both = prediction.log_probability(responses) + prediction.log_probability(responses[::-1])
         return -0.25 * both
     return -prediction.log_probability(responses) / responses.shape[0]  # pyright: ignore[reportAttributeAccessIssue]
@@ -76,7 +80,11 @@ def response_loss(prediction: EpistemicPrediction, responses: Int[Array, " k"]) 
 
 @eqx.filter_jit
 def train_pairs(
-    key: PRNGKeyArray, network: Callable[[nnx.Rngs], nnx.Module], draw: Draw, config: PairTraining
+    key: PRNGKeyArray,
+    network: Callable[[nnx.Rngs], nnx.Module],
+    draw: Draw,
+    config: PairTraining,
+    loss: Callable[[Any, Array], Array] = response_loss,
 ) -> tuple[PairModel, Float[Array, " steps"]]:
     """Train a network on fresh draws of an input and its responses; one compiled loop, which works under vmap.
 
@@ -92,14 +100,14 @@ def train_pairs(
 
     def loss_of(weights: Any, x: Array, responses: Array) -> Array:
         model = PairModel(graph, weights)
-        return jnp.mean(jax.vmap(lambda x, y: response_loss(model(x), y))(x, responses))
+        return jnp.mean(jax.vmap(lambda x, y: loss(model(x), y))(x, responses))
 
     def step(state: tuple[Any, Any], key: PRNGKeyArray) -> tuple[tuple[Any, Any], Array]:
         weights, memory = state
         x, responses = jax.vmap(draw)(jax.random.split(key, config.batch))
-        loss, gradient = jax.value_and_grad(loss_of)(weights, x, responses)
+        value, gradient = jax.value_and_grad(loss_of)(weights, x, responses)
         change, memory = optimizer.update(gradient, memory, weights)
-        return (optax.apply_updates(weights, change), memory), loss
+        return (optax.apply_updates(weights, change), memory), value
 
     keys = jax.random.split(run_key, config.steps)
     (weights, _), losses = jax.lax.scan(step, (weights, optimizer.init(weights)), keys)
