@@ -55,7 +55,7 @@ def check_beta(beta: float | Float[Array, ""]) -> None:
         raise ValueError(f"beta is a rate in (0, 1), got {beta}")
 
 
-def check_log_scores(log_first: Float[Array, "*batch K"], log_repeat: Float[Array, "*batch K"]) -> None:
+def check_log_scores(log_first: Float[Array, "*first"], log_repeat: Float[Array, "*repeat"]) -> None:
     """Raises ValueError where concrete scores are no log-probabilities of different responses."""
     if log_first.shape != log_repeat.shape or log_first.ndim == 0:
         raise ValueError(f"each response needs two scores, got shapes {log_first.shape} and {log_repeat.shape}")

@@ -54,16 +54,17 @@ class ScoredResponses(EpistemicPrediction):
     @property
     def variance(self) -> Float[Array, " K"]:
         """p(y | x) (p(y | y, x) - p(y | x)), and zero where that is negative."""
-        # The difference by expm1, for the two are nearly equal where the model is sure.
-        away = jnp.expm1(jnp.maximum(self.log_repeat - self.log_first, 0.0))
         possible = self.log_first > -jnp.inf
-        return jnp.where(possible, jnp.exp(2 * self.log_first) * jnp.where(possible, away, 0.0), 0.0)
+        first, repeat = (jnp.where(possible, log, -1.0) for log in (self.log_first, self.log_repeat))
+        # The difference by expm1, for the two are nearly equal where the model is sure.
+        return jnp.where(possible, -jnp.exp(first + repeat) * jnp.expm1(jnp.minimum(first - repeat, 0.0)), 0.0)
 
     @property
     def confidence(self) -> Float[Array, " K"]:
         """p(y | x) / p(y | y, x), at most one; 0 where p(y | x) is."""
-        ratio = jnp.exp(jnp.minimum(self.log_first - self.log_repeat, 0.0))
-        return jnp.where(self.log_first > -jnp.inf, ratio, 0.0)
+        possible = self.log_first > -jnp.inf
+        first, repeat = (jnp.where(possible, log, -1.0) for log in (self.log_first, self.log_repeat))
+        return jnp.where(possible, jnp.exp(jnp.minimum(first - repeat, 0.0)), 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +98,7 @@ class SequencePairs:
         mine, theirs = jnp.split(of_tokens, 2)
         return jnp.sum(jnp.where(of_first, mine, 0.0)), jnp.sum(jnp.where(of_second, theirs, 0.0))
 
-    def log_probability(self, responses: Int[Array, "2 slots"]) -> Float[Array, ""]:
+    def log_probability(self, responses: Int[Array, "k slots"]) -> Float[Array, ""]:
         """Log p(first, second | prompt), in nats; orders differ, unless the model is calibrated."""
         if responses.shape[0] != 2:
             raise ValueError(f"a model of pairs has probabilities for two responses, got {responses.shape[0]}")
@@ -147,7 +148,7 @@ class PairLanguageModel(nnx.Module):
         return SequencePairs(self.trunk, prompt, self.slots, self.end, self.pad)
 
 
-def ordered_loss(pairs: SequencePairs, responses: Int[Array, "2 slots"]) -> Float[Array, ""]:
+def ordered_loss(pairs: SequencePairs, responses: Int[Array, "k slots"]) -> Float[Array, ""]:
     """Minus the log-probability of two responses in the order given, in nats a response: half the work of both orders.
 
     Law: its mean over a random order is `response_loss`. Independent draws are in random order as they come; where a

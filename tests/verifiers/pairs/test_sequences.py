@@ -23,6 +23,7 @@ from probinf.verifiers.pairs import (
     top_admitted,
     train_pairs,
 )
+from tests.verifiers.pairs.worlds import moments
 
 PAD, END, VOCABULARY, SLOTS = 0, 1, 4, 2
 # All that two slots can hold of two words: nothing, a word and its end, or two words and no end.
@@ -206,9 +207,9 @@ def test_a_calibrated_language_model_hallucinates_at_most_beta(decoder, x64):
 
     found = jax.vmap(scored)(table.joint)
     for name in ("probabilities", "variance", "confidence"):
-        expected = jax.vmap(lambda t, name=name: getattr(t, name))(table)
-        np.testing.assert_allclose(getattr(found, name), expected, atol=1e-12)
-    p, c = np.asarray(found.probabilities)[group], np.asarray(found.confidence)[group]
+        got, expected = (jax.vmap(lambda t, name=name: getattr(t, name))(some) for some in (found, table))
+        np.testing.assert_allclose(got, expected, atol=1e-12)
+    p, _, c = (part[group] for part in moments(found))
     assert (p * (truth == 0)).sum() <= (p * (1 - c)).sum() + 1e-9
     keys = jax.random.split(jax.random.key(0), 2)
     run = jax.jit(lambda beta: jax.vmap(lambda t, key: decoder(t, beta)(key, spawn(32))[0])(found, keys))
@@ -230,7 +231,8 @@ def test_what_cannot_be_said_is_not_trusted_and_nothing_is_nan():
     assert np.all(np.isfinite(scored.variance)) and np.asarray(scored.variance)[:3].max() == 0
 
     def doubt(log_first):
-        return jnp.sum(ScoredResponses(log_first, jnp.zeros(4)).variance)
+        scored = ScoredResponses(log_first, jnp.zeros(4))
+        return jnp.sum(scored.variance + scored.confidence)
 
     assert np.all(np.isfinite(jax.grad(doubt)(log_first)))
 
