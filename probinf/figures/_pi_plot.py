@@ -8,6 +8,7 @@ import numpy as np
 import xarray
 from matplotlib.figure import Figure
 
+from probinf.figures._pi_model import SIZES
 from probinf.figures._transformer_metrics import mean_interval
 from probinf.figures._validity_style import BLUE, GRAY, GREEN, ORANGE, PINK, STYLE, title
 
@@ -30,9 +31,10 @@ def plot_pairs_pi(dataset: xarray.Dataset) -> Figure:
         title(
             figure,
             "Asked for a digit of pi, a language model taught by pairs knows which ones it knows",
-            "A decoder of 99 thousand parameters, taught pairs of true statements about digits, early ones more often. "
-            "Left: statements drawn\nfrom one seed. Middle: all statements by doubt. Right: what a threshold on each "
-            f"score leaves. {dataset.sizes['seed']} seeds; bars and bands: 95 % intervals.",
+            f"A decoder of {SIZES.layers} layers of width {SIZES.dimension}, taught pairs of true statements about "
+            "digits, early ones more often. Left: statements drawn\nfrom one seed. Middle: all statements by doubt. "
+            f"Right: what a threshold on each score leaves. {dataset.sizes['seed']} seeds; bars and bands: "
+            "95 % intervals.",
         )
     return figure
 
@@ -46,6 +48,7 @@ def _places(axes: Any, dataset: xarray.Dataset) -> None:
         axes.plot(place[some], one["point_confidence"].values[some], "o", color=color, markersize=3.5, alpha=0.55,
                   markeredgewidth=0, label=name)  # fmt: skip
     axes.set_xscale("log")
+    axes.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
     axes.set_ylim(-0.02, 1.04)
     axes.set_xlabel("place of the digit")
     axes.set_title("confidence")
@@ -55,10 +58,8 @@ def _places(axes: Any, dataset: xarray.Dataset) -> None:
 def _doubt(axes: Any, dataset: xarray.Dataset) -> None:
     axes.plot([0, 1], [0, 1], color=GRAY, linewidth=0.8)
     for i in range(dataset.sizes["bin"]):
-        x, (y, (low, high)) = (
-            float(dataset["doubt_by_bin"][:, i].mean()),
-            mean_interval(dataset["hallucinated_by_bin"][:, i].values),
-        )
+        x = float(dataset["doubt_by_bin"][:, i].mean())
+        y, (low, high) = mean_interval(dataset["hallucinated_by_bin"][:, i].values)
         axes.plot([x, x], [low, high], color=BLUE, linewidth=2)
         axes.plot(x, y, "o", color=BLUE)
     axes.annotate("bound", (0.62, 0.66), color=GRAY, rotation=45, ha="center", va="bottom", fontsize=9)
@@ -75,7 +76,7 @@ def _answers(axes: Any, dataset: xarray.Dataset) -> None:
         axes.plot(share, [mean for mean, _ in ends], color=color, linewidth=1.6, label=name)
         axes.fill_between(share, [e[1][0] for e in ends], [e[1][1] for e in ends], color=color, alpha=0.15, linewidth=0)
     chosen = dataset.mean("seed")
-    axes.plot(chosen["answered"], chosen["filtered_hallucinated"], "o", color=BLUE, markersize=5)
+    axes.plot(chosen["answered"], chosen["filtered_hallucinated"], "o", color=BLUE, markersize=5, clip_on=False)
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, None)
     axes.set_xlabel("answered (points: doubt below .02, .05, .1, .2, .4)")

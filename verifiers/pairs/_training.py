@@ -43,8 +43,8 @@ class PairModel(eqx.Module):
     graph: Any = eqx.field(static=True)
     weights: Any
 
-    def __call__(self, x: Array) -> EpistemicPrediction | SequencePairs:
-        """The prediction."""
+    def __call__(self, x: Array) -> Any:
+        """What the network gives: an `EpistemicPrediction`, or of a prompt `SequencePairs`."""
         return nnx.merge(self.graph, self.weights)(x)
 
 

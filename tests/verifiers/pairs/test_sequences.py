@@ -1,7 +1,5 @@
 """Pairs of texts: probabilities by enumeration, padding that tells nothing, the theorems."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -282,7 +280,7 @@ def test_new_prompts_and_weights_do_not_retrace():
         ("padding .* before its end", lambda: model()(jnp.asarray(PROMPT)).scored(jnp.array([[0, 1]]))),
         ("listed twice", lambda: model()(jnp.asarray(PROMPT)).scored(jnp.array([[1, 0], [1, 2]]))),
         ("two responses", lambda: ordered_loss(model()(jnp.asarray(PROMPT)), jnp.asarray(RESPONSES[:3]))),
-        ("a slot, and an end", functools.partial(PairLanguageModel, len, slots=2, end=0, pad=0)),
+        ("a slot, and an end", lambda: PairLanguageModel(Memory(nnx.Rngs(params=0)), slots=2, end=0, pad=0)),
         ("at most zero", lambda: ScoredResponses(jnp.array([0.5]), jnp.array([-1.0]))),
         ("at most zero", lambda: ScoredResponses(jnp.array([jnp.nan]), jnp.array([-1.0]))),
         ("two scores", lambda: ScoredResponses(jnp.array([-1.0, -1.0]), jnp.array([-1.0]))),
