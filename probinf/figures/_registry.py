@@ -217,13 +217,9 @@ FIGURES = {
 }
 
 
-<<<<<<< HEAD
 def make_figure(
     figure: Figure, budget: str, folder: Path, *, data: Path | None = None, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
-    """Writes `NAME/NAME.nc`, `NAME/NAME.png` and this figure's entries of `claims.json` under `folder`.
-=======
-def make_figure(figure: Figure, budget: str, folder: Path, *, progress: Progress | None = None) -> list[dict[str, Any]]:
     """Writes `NAME/NAME.nc`, `NAME/NAME.png`, `NAME/NAME.md` if it has a table, and its entries of `claims.json`.
 
     Each file appears whole or not at all; what `NAME/cells` holds of an interrupted run is not computed

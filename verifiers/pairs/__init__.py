@@ -35,11 +35,16 @@ from probinf.verifiers.pairs._intervals import half_width as half_width
 from probinf.verifiers.pairs._intervals import mean_upper_bound as mean_upper_bound
 from probinf.verifiers.pairs._markov import MarkovMixture as MarkovMixture
 from probinf.verifiers.pairs._markov import MarkovMixtureHead as MarkovMixtureHead
+from probinf.verifiers.pairs._prediction import CovariancePrediction as CovariancePrediction
 from probinf.verifiers.pairs._prediction import Dirichlet as Dirichlet
 from probinf.verifiers.pairs._prediction import EpistemicPrediction as EpistemicPrediction
 from probinf.verifiers.pairs._prediction import Mixture as Mixture
 from probinf.verifiers.pairs._prediction import Moments as Moments
 from probinf.verifiers.pairs._prediction import PairTable as PairTable
+from probinf.verifiers.pairs._sequences import PairLanguageModel as PairLanguageModel
+from probinf.verifiers.pairs._sequences import ScoredResponses as ScoredResponses
+from probinf.verifiers.pairs._sequences import SequencePairs as SequencePairs
+from probinf.verifiers.pairs._sequences import ordered_loss as ordered_loss
 from probinf.verifiers.pairs._training import Ensemble as Ensemble
 from probinf.verifiers.pairs._training import response_loss as response_loss
 from probinf.verifiers.pairs._training import train_pairs as train_pairs

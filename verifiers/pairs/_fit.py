@@ -13,11 +13,9 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from probinf.verifiers.pairs._prediction import EpistemicPrediction
-
-Draw = Callable[[PRNGKeyArray], tuple[Array, Int[Array, " k"]]]
+Draw = Callable[[PRNGKeyArray], tuple[Array, Int[Array, "k *slots"]]]
 # Of the network, a key, how much of the training is done (0 to 1), an input and its responses.
-Loss = Callable[[Any, PRNGKeyArray, Float[Array, ""], Array, Int[Array, " k"]], Float[Array, ""]]
+Loss = Callable[[Any, PRNGKeyArray, Float[Array, ""], Array, Int[Array, "k *slots"]], Float[Array, ""]]
 
 
 class Fixed(nnx.Variable):
@@ -53,8 +51,8 @@ class PairModel(eqx.Module):
         """The network with its weights."""
         return nnx.merge(self.graph, self.weights)
 
-    def __call__(self, x: Array) -> EpistemicPrediction:
-        """The prediction."""
+    def __call__(self, x: Array) -> Any:
+        """What the network gives: an `EpistemicPrediction`, or of a prompt `SequencePairs`."""
         return self.network(x)
 
 
