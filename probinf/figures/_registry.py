@@ -45,6 +45,7 @@ from probinf.figures.imperfect_verifiers_published import (
 )
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
 from probinf.figures.pairs_lake import pairs_lake_claims, pairs_lake_data, plot_pairs_lake
+from probinf.figures.pairs_pi import pairs_pi_claims, pairs_pi_data, plot_pairs_pi
 from probinf.figures.pairs_synthetic import (
     pairs_synthetic_claims,
     pairs_synthetic_data,
@@ -154,6 +155,7 @@ FIGURES = {
             distribution_transformer_sequential_claims,
             group="distribution_transformer",
         ),
+        Figure("pairs_pi", "arXiv:2402.08733", pairs_pi_data, plot_pairs_pi, pairs_pi_claims, group="pairs"),
         Figure("pairs_lake", "arXiv:2402.08733", pairs_lake_data, plot_pairs_lake, pairs_lake_claims, group="pairs"),
         Figure(
             "pairs_synthetic",
