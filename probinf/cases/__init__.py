@@ -14,6 +14,7 @@ from probinf.cases._reasoning import reasoning_bugs, reasoning_cases
 from probinf.cases._reasoning_kernels import reasoning_kernels_bugs, reasoning_kernels_cases
 from probinf.cases._representations import representations_bugs, representations_cases
 from probinf.cases._scale import scale_bugs, scale_cases
+from probinf.cases._selection import selection_bugs, selection_cases
 from probinf.cases._state_space import state_space_bugs, state_space_cases
 from probinf.cases._tempering import tempering_bugs, tempering_cases
 from probinf.cases._transformers import transformer_bugs, transformer_cases
@@ -37,6 +38,7 @@ def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *transformer_cases(),
         *pairs_cases(),
         *votes_cases(),
+        *selection_cases(),
     )
 
 
@@ -55,4 +57,5 @@ def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *transformer_bugs(),
         *pairs_bugs(),
         *votes_bugs(),
+        *selection_bugs(),
     )
