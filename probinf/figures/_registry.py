@@ -34,6 +34,7 @@ from probinf.figures.distribution_transformer_tasks import (
     plot_distribution_transformer_tasks,
 )
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
+from probinf.figures.pairs_images import pairs_images_claims, pairs_images_data, plot_pairs_images
 from probinf.figures.pairs_synthetic import pairs_synthetic_claims, pairs_synthetic_data, plot_pairs_synthetic
 from probinf.figures.particle_scaling_ablations import (
     particle_scaling_ablations_data,
@@ -141,6 +142,14 @@ FIGURES = {
             pairs_synthetic_data,
             plot_pairs_synthetic,
             pairs_synthetic_claims,
+            group="pairs",
+        ),
+        Figure(
+            "pairs_images",
+            "arXiv:2402.08733",
+            pairs_images_data,
+            plot_pairs_images,
+            pairs_images_claims,
             group="pairs",
         ),
         Figure(
