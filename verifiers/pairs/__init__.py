@@ -19,6 +19,8 @@ from probinf.verifiers.pairs._decoders import selective_filter as selective_filt
 from probinf.verifiers.pairs._decoders import top_admitted as top_admitted
 from probinf.verifiers.pairs._estimates import squared_error_from_counts as squared_error_from_counts
 from probinf.verifiers.pairs._estimates import squared_error_from_pairs as squared_error_from_pairs
+from probinf.verifiers.pairs._fit import PairModel as PairModel
+from probinf.verifiers.pairs._fit import PairTraining as PairTraining
 from probinf.verifiers.pairs._grouped import grouped_pairs as grouped_pairs
 from probinf.verifiers.pairs._heads import ChainHead as ChainHead
 from probinf.verifiers.pairs._heads import DirichletHead as DirichletHead
@@ -36,7 +38,5 @@ from probinf.verifiers.pairs._prediction import Mixture as Mixture
 from probinf.verifiers.pairs._prediction import Moments as Moments
 from probinf.verifiers.pairs._prediction import PairTable as PairTable
 from probinf.verifiers.pairs._training import Ensemble as Ensemble
-from probinf.verifiers.pairs._training import PairModel as PairModel
-from probinf.verifiers.pairs._training import PairTraining as PairTraining
 from probinf.verifiers.pairs._training import response_loss as response_loss
 from probinf.verifiers.pairs._training import train_pairs as train_pairs
