@@ -39,12 +39,26 @@ from probinf.verifiers.pairs import (
     train_pairs,
     worst_decile,
 )
+from probinf.verifiers.pairs.baselines import (
+    DropoutNetwork,
+    EpinetNetwork,
+    EvidentialHead,
+    RandomFourierFeatures,
+    SpectralPerceptron,
+    laplace,
+    sngp,
+    train_dropout,
+    train_epinet,
+    train_evidential,
+)
 
 # Test images of which a run tells what the method says.
 EXAMPLES = 2
 BETAS = (0.05, 0.1, 0.25, 0.5)
 _WIDTH, _LAYERS = 64, 2
 _MEMBERS = 5
+# Of SNGP: random features, and the length scale of their kernel, about the distance of two images in the first layer.
+_FEATURES, _LENGTH = 128, 2.0
 # Below this a variance is not believed, where a bound from held-out votes is wanted.
 _FLOOR = 0.002
 
@@ -87,11 +101,65 @@ def fit_ensemble(key: PRNGKeyArray, images: Images, classes: int, config: PairTr
     return Ensemble(eqx.filter_vmap(lambda k: one(k, images, classes, config))(keys))
 
 
+def fit_rival(
+    key: PRNGKeyArray,
+    images: Images,
+    classes: int,
+    config: PairTraining,
+    *,
+    train: Callable[..., Any],
+    network: Callable[..., Any],
+) -> Model:
+    """A network of one response that is trained in a way of its own."""
+    made = Partial(network, inputs=images.pixels.shape[1], classes=classes)
+    return train(key, made, Partial(draw_responses, **images._asdict(), responses=1), config)[0]
+
+
+def fit_last_layer(
+    key: PRNGKeyArray,
+    images: Images,
+    classes: int,
+    config: PairTraining,
+    *,
+    posterior: Callable[..., Any],
+    network: Callable[..., Any],
+) -> Model:
+    """A network of one response, and then a Gaussian on its last layer; every vote is an observation."""
+    fit_key, posterior_key = jax.random.split(key)
+    made = Partial(network, inputs=images.pixels.shape[1], classes=classes)
+    draw = Partial(draw_responses, **images._asdict(), responses=1)
+    model = train_pairs(fit_key, made, draw, config)[0]
+    return posterior(posterior_key, model, draw, observations=images.votes.size)
+
+
+def build_dropout(rngs: nnx.Rngs, inputs: int, classes: int) -> DropoutNetwork:
+    """The trunk of every method, with units left out."""
+    return DropoutNetwork(Perceptron(inputs, _WIDTH, _LAYERS, rngs), classes, rngs)
+
+
+def build_epinet(rngs: nnx.Rngs, inputs: int, classes: int) -> EpinetNetwork:
+    """The trunk of every method, with a network of an index beside it."""
+    return EpinetNetwork(Perceptron(inputs, _WIDTH, _LAYERS, rngs), inputs, _WIDTH, classes, rngs)
+
+
+def build_spectral(rngs: nnx.Rngs, inputs: int, classes: int) -> PairNetwork:
+    """A trunk of the same size that keeps distances, and random features of a kernel on it."""
+    trunk = SpectralPerceptron(inputs, _WIDTH, _LAYERS, rngs)
+    features = RandomFourierFeatures(trunk, _WIDTH, _FEATURES, rngs, length=_LENGTH)
+    return PairNetwork(features, MixtureHead(_FEATURES, classes, rngs, components=1))
+
+
+_SINGLE = Partial(build, head=Partial(MixtureHead, components=1))
 METHODS: dict[str, Callable[..., Model]] = {
     "mixture, k = 2": Partial(fit_head, head=MixtureHead, responses=2),
     "mixture, k = 8": Partial(fit_head, head=MixtureHead, responses=8),
     "Dirichlet": Partial(fit_head, head=DirichletHead, responses=2),
     "ensemble": fit_ensemble,
+    "evidential": Partial(fit_rival, train=train_evidential, network=Partial(build, head=EvidentialHead)),
+    "MC dropout": Partial(fit_rival, train=train_dropout, network=build_dropout),
+    "Laplace": Partial(fit_last_layer, posterior=laplace, network=_SINGLE),
+    "SNGP": Partial(fit_last_layer, posterior=sngp, network=build_spectral),
+    "epinet": Partial(fit_rival, train=train_epinet, network=build_epinet),
 }
 
 

@@ -1,10 +1,11 @@
 """What the figure on images is to decide; written before it was run.
 
 Seen before: an earlier prototype of such a world of one seed (mixture against ensemble, ECE-2 .002 and .005 on plain
-digits, .006 and .016 on scrambled ones), and a pilot with two or three seeds of another key on plain and scrambled
-digits, from which the length of training was chosen: with 300 steps mixtures covered .95 to .99 at beta = .05 and the
-ensemble .64 to .76; the variance of the mixture of k = 2 was .6 of its squared error on scrambled digits, for it
-overfits 1,200 images. The rivals other than the ensemble had not been seen.
+digits, .006 and .016 on scrambled ones), and a pilot with two or three seeds of another key, from which the length of
+training and the weight decay were chosen, for the mixture overfits 1,200 images. In it mixtures covered .95 to .99 at
+beta = .05 and the ensemble .64 to .76; the variance of the mixture of k = 2 was .6 of its squared error on scrambled
+digits and .8 on scrambled MNIST; on scrambled digits the ECE-2 of the evidential network was .025, and of MC dropout,
+Laplace and SNGP .018 to .021. The epinet, twenty classes unscrambled, and the rivals on all other worlds were not seen.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def plot_pairs_images(dataset: xarray.Dataset) -> Figure:
         title(
             figure,
             "Taught by two answers to each image, a network knows which digits it cannot read",
-            "Real digits, 50 simulated annotators each, whose true probabilities are known. Extra classes: thick or thin; "
+            "Real digits and 50 simulated annotators each, of known probabilities. Twenty classes: thick, thin; "
             "scrambled: most pixels of each image in an order of its own, the truth as before.\n"
             "Top: mean over images and classes, on a log scale. Middle: share of true probabilities in the 95 % "
             "interval. Bottom: the same two test images; digits' true probabilities and, with two\nstandard deviations "
@@ -110,9 +110,8 @@ def _example(image: Any, bars: Any, part: xarray.Dataset) -> None:
         bars.errorbar(digits + shift, said["example_probability"], 2 * said["example_deviation"], fmt=".", color=color,
                       markersize=3, linewidth=1)  # fmt: skip
     said = part.sel(method="mixture, k = 2")
-    text = (
-        f"variance {float(said['example_aleatoric']):.2f} aleatoric, {float(said['example_epistemic']):.2f} epistemic"
-    )
+    aleatoric, epistemic = (float(said[f"example_{part}"]) for part in ("aleatoric", "epistemic"))
+    text = f"variance {aleatoric:.2f} aleatoric, {epistemic:.2f} epistemic"
     bars.set_title(text, fontsize=7.5, color=BLUE, pad=2)
     bars.set_xticks(digits)
     bars.set_yticks([0, 1])
