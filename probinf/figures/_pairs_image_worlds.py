@@ -108,7 +108,7 @@ def draw_votes(key: PRNGKeyArray, truth: Float[np.ndarray, "N K"]) -> Int[Array,
 
 def count_votes(votes: Int[Array, "N 50"], classes: int) -> Int[Array, "N K"]:
     """How many annotators gave each answer."""
-    return jnp.sum(votes[:, :, None] == jnp.arange(classes), axis=1)
+    return jnp.sum(votes[:, :, None] == jnp.arange(classes)[None, None, :], axis=1)
 
 
 def split(key: PRNGKeyArray, images: int, train: int) -> tuple[Any, Any, Any]:

@@ -61,8 +61,8 @@ def pairs_images_data(
     Over `world` (data/variant), `method` and `seed`: `variance` and `squared_error` (means over images and classes),
     `ece_1`, `ece_2`, `kl` (nats), `ratio` (squared error over variance of at least .002) and `ratio_bound`, by votes on
     held-out images. `voted_squared_error` and `voted_ece_2` use the votes of 50 annotators, not the truth. Over `beta`
-    too: `coverage` and `worst_coverage` of intervals of 1 - beta, and of those that the bound makes `bounded_coverage` and
-    `half_width`. Of two test images, over `example`: `pixels` and `example_truth` in the first seed, and what the
+    too: `coverage` and `worst_coverage` of intervals of 1 - beta, and `bounded_coverage` and `half_width` of those that
+    the bound makes. Of two test images, over `example`: `pixels` and `example_truth` in the first seed, and what the
     methods say: `example_probability` and its standard deviation for each `digit`, and the variance of an answer,
     summed over classes, in its parts `example_aleatoric` and `example_epistemic`.
 
