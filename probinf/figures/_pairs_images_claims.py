@@ -29,14 +29,14 @@ def pairs_images_claims(dataset: xarray.Dataset) -> list[Finding]:
 
 
 def _of_world(world: str, part: xarray.Dataset) -> list[tuple[str, str, str, Relation, float, Any]]:
-    pairs, ensemble = part.sel(method="mixture, k = 2"), part.sel(method="ensemble")
-    rivals = part.sel(method=[name for name in part["method"].values if name not in _PAIRS])
+    pairs, ensemble = part.sel(model="mixture, k = 2"), part.sel(model="ensemble")
+    rivals = part.sel(model=[name for name in part["model"].values if name not in _PAIRS])
     tight = {"beta": 0.05}
     return [
         (f"{world}/ece-2", "A mixture taught by pairs is nearer to second-order calibration than an ensemble",
          "ECE-2 of the ensemble less that of the mixture", ">", 0.0, ensemble["ece_2"] - pairs["ece_2"]),
         (f"{world}/rivals", "and than the best of all rivals that see single answers",
-         "least ECE-2 among rivals less that of the mixture", ">", 0.0, rivals["ece_2"].min("method") - pairs["ece_2"]),
+         "least ECE-2 among rivals less that of the mixture", ">", 0.0, rivals["ece_2"].min("model") - pairs["ece_2"]),
         (f"{world}/size", "Its variance is its squared error, up to a factor of two", "log (variance / squared error)",
          "within", float(np.log(2)), np.log(pairs["variance"] / pairs["squared_error"])),
         (f"{world}/coverage", "Its 95 % intervals hold the truth", "share of probabilities covered", ">", 0.95,
@@ -44,15 +44,15 @@ def _of_world(world: str, part: xarray.Dataset) -> list[tuple[str, str, str, Rel
         (f"{world}/ensemble", "95 % intervals of an ensemble do not", "share of probabilities covered", "<", 0.95,
          ensemble["coverage"].sel(tight)),
         (f"{world}/bounded", "With a bound from held-out votes the 95 % intervals of every method hold the truth",
-         "least share covered among methods", ">", 0.95, part["bounded_coverage"].sel(tight).min("method")),
+         "least share covered among methods", ">", 0.95, part["bounded_coverage"].sel(tight).min("model")),
     ]  # fmt: skip
 
 
 def _across(dataset: xarray.Dataset) -> list[tuple[str, str, str, Relation, float, Any]]:
-    pairs = dataset.sel(method="mixture, k = 2")
-    many = dataset.sel(method="mixture, k = 8")
+    pairs = dataset.sel(model="mixture, k = 2")
+    many = dataset.sel(model="mixture, k = 8")
     hard, easy = pairs.sel(world="digits/scrambled"), pairs.sel(world="digits/extra")
-    off = np.log(dataset["voted_squared_error"] / dataset["squared_error"]).mean(["world", "method"])
+    off = np.log(dataset["voted_squared_error"] / dataset["squared_error"]).mean(["world", "model"])
     return [
         ("responses", "On scrambled digits eight answers an image calibrate better than two",
          "ECE-2 with two less with eight", ">", 0.0, hard["ece_2"] - many["ece_2"].sel(world="digits/scrambled")),

@@ -64,14 +64,14 @@ def _point(axes: Any, row: float, values: Any, color: str, marker: str, *, fille
 
 
 def _rows(axes: Any, part: xarray.Dataset, *, first: bool) -> list[str]:
-    methods = [str(method) for method in part["method"].values]
+    methods = [str(method) for method in part["model"].values]
     bare_rows(axes, methods if first else [""] * len(methods))
     return methods
 
 
 def _errors(axes: Any, part: xarray.Dataset, *, first: bool) -> None:
     for row, method in enumerate(_rows(axes, part, first=first)):
-        chosen, color = part.sel(method=method), _color(method)
+        chosen, color = part.sel(model=method), _color(method)
         v, error = chosen["variance"].values, chosen["squared_error"].values
         axes.plot([v.mean(), error.mean()], [row, row], color=color, linewidth=0.8, alpha=0.6)
         _point(axes, row, v, color, "o", filled=True)
@@ -86,7 +86,7 @@ def _errors(axes: Any, part: xarray.Dataset, *, first: bool) -> None:
 
 def _coverage(axes: Any, part: xarray.Dataset, *, first: bool) -> None:
     for row, method in enumerate(_rows(axes, part, first=first)):
-        chosen, color = part.sel(method=method, beta=0.05), _color(method)
+        chosen, color = part.sel(model=method, beta=0.05), _color(method)
         _point(axes, row, chosen["coverage"].values, color, "o", filled=True)
         _point(axes, row + 0.2, chosen["worst_coverage"].values, color, "v", filled=False)
         _point(axes, row - 0.2, chosen["bounded_coverage"].values, GRAY, "s", filled=False)
@@ -106,10 +106,10 @@ def _example(image: Any, bars: Any, part: xarray.Dataset) -> None:
     digits = np.arange(10)
     bars.bar(digits, part["example_truth"].values, color="#DDDDDD", width=0.9)
     for shift, (method, color) in zip((-0.2, 0.2), _SHOWN.items(), strict=True):
-        said = part.sel(method=method)
+        said = part.sel(model=method)
         bars.errorbar(digits + shift, said["example_probability"], 2 * said["example_deviation"], fmt=".", color=color,
                       markersize=3, linewidth=1)  # fmt: skip
-    said = part.sel(method="mixture, k = 2")
+    said = part.sel(model="mixture, k = 2")
     aleatoric, epistemic = (float(said[f"example_{part}"]) for part in ("aleatoric", "epistemic"))
     text = f"variance {aleatoric:.2f} aleatoric, {epistemic:.2f} epistemic"
     bars.set_title(text, fontsize=7.5, color=BLUE, pad=2)

@@ -58,7 +58,7 @@ def pairs_images_data(
 ) -> xarray.Dataset:
     """Train every method on every world with several seeds, and measure it on images that it has not seen.
 
-    Over `world` (data/variant), `method` and `seed`: `variance` and `squared_error` (means over images and classes),
+    Over `world` (data/variant), `model` and `seed`: `variance` and `squared_error` (means over images and classes),
     `ece_1`, `ece_2`, `kl` (nats), `ratio` (squared error over variance of at least .002) and `ratio_bound`, by votes on
     held-out images. `voted_squared_error` and `voted_ece_2` use the votes of 50 annotators, not the truth. Over `beta`
     too: `coverage` and `worst_coverage` of intervals of 1 - beta, and `bounded_coverage` and `half_width` of those that
@@ -96,10 +96,10 @@ def pairs_images_data(
             [[[found[w, m, s][quantity] for s in range(plan.seeds)] for m in plan.methods] for w in worlds]
         )
         more = ("example", "digit") if quantity.startswith("example_") else ("beta",)
-        variables[quantity] = (("world", "method", "seed", *more)[: table.ndim], table)
+        variables[quantity] = (("world", "model", "seed", *more)[: table.ndim], table)
     return xarray.Dataset(
         variables,
-        coords={"world": list(worlds), "method": list(plan.methods), "beta": list(BETAS)},
+        coords={"world": list(worlds), "model": list(plan.methods), "beta": list(BETAS)},
         attrs={"budget": budget if isinstance(budget, str) else "custom"},
     )
 

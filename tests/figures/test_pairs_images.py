@@ -162,7 +162,7 @@ def tiny(tmp_path_factory):
 
 def test_a_tiny_run_learns_and_tells_what_it_measured(tiny):
     found = tiny.dataset.mean("seed")
-    at = lambda quantity, world, method: float(found[quantity].sel(world=world, method=method))  # noqa: E731
+    at = lambda quantity, world, method: float(found[quantity].sel(world=world, model=method))  # noqa: E731
     for method in METHODS:
         # Below what a flat prediction of twenty classes gives, E|p|^2 / 20 - 1 / 400: about .029.
         assert at("squared_error", "digits/extra", method) < 0.02
@@ -201,7 +201,7 @@ def test_claims_fail_where_numbers_are_against_them_and_the_picture_is_drawn(tin
     dataset, tight = tiny.dataset.copy(deep=True), {"beta": 0.05}
     jitter = np.array([0.0, 1e-4])
     for name, good, bad in (("ece_2", 0.001, 0.01), ("coverage", 0.97, 0.6), ("bounded_coverage", 0.99, 0.99)):
-        values = np.where(dataset["method"].values == "ensemble", bad, good)
+        values = np.where(dataset["model"].values == "ensemble", bad, good)
         shape = (1, -1, 1) + (1,) * (dataset[name].ndim - 3)
         dataset[name][:] = values.reshape(shape) + jitter.reshape(1, 1, 2, *shape[3:]) * (1 - 2 * values.reshape(shape))
     dataset["squared_error"][:] = 1.1 * dataset["variance"].values + jitter / 100
@@ -210,7 +210,7 @@ def test_claims_fail_where_numbers_are_against_them_and_the_picture_is_drawn(tin
     assert len(found) == 2 * 6 + 3
     for name in ("ece-2", "rivals", "size", "coverage", "ensemble", "bounded"):
         assert found[f"digits/extra/{name}"] == "HOLDS", name
-    swapped = dataset.assign_coords(method=["ensemble", "mixture, k = 8", "mixture, k = 2"])
+    swapped = dataset.assign_coords(model=["ensemble", "mixture, k = 8", "mixture, k = 2"])
     swapped["squared_error"] = 5 * swapped["squared_error"]
     swapped["bounded_coverage"].loc[tight] = 0.9 + jitter[:, None].T * np.ones(swapped["bounded_coverage"].shape[:3])
     for name in ("ece-2", "rivals", "size", "coverage", "ensemble", "bounded"):
