@@ -44,6 +44,7 @@ from probinf.figures.imperfect_verifiers_published import (
     plot_imperfect_verifiers_published,
 )
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
+from probinf.figures.pairs_images import pairs_images_claims, pairs_images_data, plot_pairs_images
 from probinf.figures.pairs_lake import pairs_lake_claims, pairs_lake_data, plot_pairs_lake
 from probinf.figures.pairs_pi import pairs_pi_claims, pairs_pi_data, plot_pairs_pi
 from probinf.figures.pairs_synthetic import (
@@ -182,6 +183,14 @@ FIGURES = {
             imperfect_verifiers_counts_claims,
             group="imperfect_verifiers",
             reads=Path("../shared/data/repeated_sampling"),
+        ),
+        Figure(
+            "pairs_images",
+            "arXiv:2402.08733",
+            pairs_images_data,
+            plot_pairs_images,
+            pairs_images_claims,
+            group="pairs",
         ),
         Figure(
             "validity_errors",

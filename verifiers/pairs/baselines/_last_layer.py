@@ -80,11 +80,11 @@ def sngp(
 
 def full_curvature(phi: Float[Array, "N D"], p: Float[Array, "N K"]) -> Float[Array, "1 DK DK"]:
     """Mean of phi phi' (x) (diag p - p p') over inputs: one block, for all weights in the order of a [D, K] matrix."""
-    d, k = phi.shape[1], p.shape[1]
-    # diag p - p p' = r r' with the rows below.
-    roots = jax.vmap(lambda row: jnp.diag(jnp.sqrt(row)) - jnp.outer(row, jnp.sqrt(row)))(p)
-    rows = jnp.einsum("nd,nkl->nldk", phi, roots).reshape(-1, d * k)
-    return (rows.T @ rows / phi.shape[0])[None]
+    n, d, k = *phi.shape, p.shape[1]
+    outcome = jax.vmap(lambda row: jnp.diag(row) - jnp.outer(row, row))(p)
+    # One product of two matrices, over inputs: K times less work than that of rows whose outer products these are.
+    products = (phi[:, :, None] * phi[:, None, :]).reshape(n, -1).T @ outcome.reshape(n, -1)
+    return jnp.transpose(products.reshape(d, d, k, k) / n, (0, 2, 1, 3)).reshape(1, d * k, d * k)
 
 
 def class_curvature(phi: Float[Array, "N D"], p: Float[Array, "N K"]) -> Float[Array, "K D D"]:
