@@ -80,7 +80,11 @@ def votes_bugs() -> tuple[SamplerCase | KernelCase, ...]:
     judged = generator >> Draw(verdict)
     swapped = NoisyVerdict(_right, _F, _T)
     discovery = _P[0] * _T / (_P[0] * _T + (1 - _P[0]) * _F)
-    weighted = generator >> Draw(_weighted_verdict()) >> Choose(RejectedAbstain(_answer, _T_WEIGHTED, _F_WEIGHTED))
+    weighted = (
+        generator
+        >> Draw(_weighted_verdict())
+        >> Choose(RejectedAbstain(_answer, jnp.asarray(_T_WEIGHTED), jnp.asarray(_F_WEIGHTED)))
+    )
     return (
         SamplerCase("retries that return the last try all the same", Answers(_retry(_T, _F, 3)), n=1,
                     target=_retried(_T, _F, 3)),
