@@ -274,7 +274,7 @@ def _a_star(model: SearchModel, n: int, branching: int = 2) -> FiniteMeasure:
 
     def rank(text: Text) -> tuple[float, float]:
         h = [0.0, *(1 - model.trace(text))]
-        return round(sum(max(0.0, b - a) for a, b in itertools.pairwise(h)), 12), h[-1]
+        return round(float(sum(max(0.0, b - a) for a, b in itertools.pairwise(h))), 12), float(h[-1])
 
     def search(texts: tuple[Text, ...], closed: frozenset[int], left: int) -> Law:
         open_lanes = [i for i in range(len(texts)) if i not in closed]
