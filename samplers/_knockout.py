@@ -7,6 +7,7 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from probinf._measure import Guarantee
@@ -79,7 +80,7 @@ def knockout_failure_bound(
     """
     if n < 1 or votes < 1:
         raise ValueError(f"a knockout needs at least one candidate and one vote, got n={n} and votes={votes}")
-    if not isinstance(accuracy, jax.core.Tracer) and not float(accuracy) > 0.5:
+    if not isinstance(accuracy, Tracer) and not float(accuracy) > 0.5:
         raise ValueError(f"the bound needs comparisons that are right more often than not, got {float(accuracy)}")
     p, a = jnp.asarray(p_right, float), jnp.asarray(accuracy, float)
     lost = math.ceil(math.log2(n)) * jnp.exp(-2 * votes * (a - 0.5) ** 2)

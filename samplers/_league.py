@@ -5,6 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._choice import choice
@@ -78,7 +79,7 @@ def league_failure_bound(
     """
     if n < 2 or rounds < 1:
         raise ValueError(f"a league needs at least two candidates and one round, got n={n} and rounds={rounds}")
-    if not isinstance(gap, jax.core.Tracer) and not float(gap) > 0:
+    if not isinstance(gap, Tracer) and not float(gap) > 0:
         raise ValueError(f"the bound needs a gap between strong and wrong candidates, got {float(gap)}")
     p, d = jnp.asarray(p_strong, float), jnp.asarray(gap, float)
     off = jnp.exp(-rounds * d**2 / 8) + jnp.exp(-(n - 1) * d**2 / 8)

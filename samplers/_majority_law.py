@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Int
 
@@ -42,7 +43,7 @@ def majority_at_k(counts: Int[Array, " answers"], k: int) -> Float[Array, " answ
     """
     _check_voters(k)
     n = jnp.sum(counts)
-    if not isinstance(n, jax.core.Tracer) and int(n) < k:
+    if not isinstance(n, Tracer) and int(n) < k:
         raise ValueError(f"a vote of k={k} needs at least as many samples, got {int(n)}")
     chosen, given = jnp.arange(k + 1.0)[None, :], counts.astype(float)[:, None]
     log_terms = jnp.where(chosen <= given, _log_binomial(given, jnp.minimum(chosen, given)), _NEVER)

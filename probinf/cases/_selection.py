@@ -15,7 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from probinf import Best, Choose, Distribution, Draw, Map, Reweight, Sampler, choice
 from probinf._primitives._choose import voted_lane
@@ -39,6 +39,7 @@ from probinf.samplers import (
     short_m_of_k,
     solution_pool,
 )
+from probinf.samplers._vote_and_verify import answers_of
 from probinf.validity import FiniteMeasure, KernelCase, SamplerCase
 
 # Texts of one or two tokens, of three symbols; and of one to three, of two.
@@ -273,7 +274,7 @@ def _a_star(model: SearchModel, n: int, branching: int = 2) -> FiniteMeasure:
 
     def rank(text: Text) -> tuple[float, float]:
         h = [0.0, *(1 - model.trace(text))]
-        return round(sum(max(0.0, b - a) for a, b in itertools.pairwise(h)), 12), h[-1]
+        return round(float(sum(max(0.0, b - a) for a, b in itertools.pairwise(h))), 12), float(h[-1])
 
     def search(texts: tuple[Text, ...], closed: frozenset[int], left: int) -> Law:
         open_lanes = [i for i in range(len(texts)) if i not in closed]
@@ -296,7 +297,7 @@ class NoFallback(BestOfMajority):
     def __call__(self, key: PRNGKeyArray, cloud: Any) -> tuple[Any, Any]:
         """The right cloud, or a dead one."""
         chosen, info = super().__call__(key, cloud)
-        answers = jax.vmap(self.answer)(cloud.values)
+        answers = answers_of(self.answer, cloud.values, cloud.n)
         frequent = jnp.mean(answers == answers[info.lanes[0]]) >= self.alpha
         return chosen.replace(log_weights=jnp.where(frequent, chosen.log_weights, -jnp.inf)), info
 

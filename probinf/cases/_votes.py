@@ -36,6 +36,7 @@ from probinf.samplers import (
     weighted_vote,
 )
 from probinf.samplers._noisy_verdict import log_accepted
+from probinf.samplers._vote_and_verify import answers_of
 from probinf.validity import FiniteMeasure, KernelCase, SamplerCase
 
 # Values 1 and 2 give the same answer, value 3 none; only value 0 is right.
@@ -79,7 +80,11 @@ def votes_bugs() -> tuple[SamplerCase | KernelCase, ...]:
     judged = generator >> Draw(verdict)
     swapped = NoisyVerdict(_right, _F, _T)
     discovery = _P[0] * _T / (_P[0] * _T + (1 - _P[0]) * _F)
-    weighted = generator >> Draw(_weighted_verdict()) >> Choose(RejectedAbstain(_answer, _T_WEIGHTED, _F_WEIGHTED))
+    weighted = (
+        generator
+        >> Draw(_weighted_verdict())
+        >> Choose(RejectedAbstain(_answer, jnp.asarray(_T_WEIGHTED), jnp.asarray(_F_WEIGHTED)))
+    )
     return (
         SamplerCase("retries that return the last try all the same", Answers(_retry(_T, _F, 3)), n=1,
                     target=_retried(_T, _F, 3)),
@@ -129,7 +134,9 @@ def _value(x: Judged) -> Int[Array, ""]:
 
 
 def _retry(t: float, f: float, budget: int) -> Sampler:
-    return retry_until_accepted(_generator(), NoisyVerdict(_right, t, f), budget=budget) >> Map(_value)
+    return retry_until_accepted(
+        _generator(), NoisyVerdict(_right, jnp.asarray(t), jnp.asarray(f)), budget=budget
+    ) >> Map(_value)
 
 
 def _retried(t: float, f: float, budget: int) -> FiniteMeasure:
@@ -312,7 +319,7 @@ class EveryoneVotes(AcceptedMajority):
 
     def index(self, key: PRNGKeyArray, cloud: Particles) -> Int[Array, ""]:
         """The wrong lane."""
-        answers = jax.vmap(self.answer)(cloud.values.value)
+        answers = answers_of(self.answer, cloud.values.value, cloud.n)
         winner = answers[voted_lane(answers, jnp.zeros(cloud.n), cloud.log_weights)]
         return jnp.argmax((answers == winner) & cloud.values.accepted)
 
@@ -322,7 +329,7 @@ class RejectedAbstain(LogOddsMajority):
 
     def index(self, key: PRNGKeyArray, cloud: Particles) -> Int[Array, ""]:
         """The wrong lane."""
-        answers = jax.vmap(self.answer)(cloud.values.value)
+        answers = answers_of(self.answer, cloud.values.value, cloud.n)
         return voted_lane(answers, jnp.where(cloud.values.accepted, 0.0, -jnp.inf), cloud.log_weights)
 
 
