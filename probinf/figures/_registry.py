@@ -34,6 +34,7 @@ from probinf.figures.distribution_transformer_tasks import (
     plot_distribution_transformer_tasks,
 )
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
+from probinf.figures.pairs_lm import pairs_lm_claims, pairs_lm_data, plot_pairs_lm
 from probinf.figures.pairs_synthetic import pairs_synthetic_claims, pairs_synthetic_data, plot_pairs_synthetic
 from probinf.figures.particle_scaling_ablations import (
     particle_scaling_ablations_data,
@@ -143,6 +144,7 @@ FIGURES = {
             pairs_synthetic_claims,
             group="pairs",
         ),
+        Figure("pairs_lm", "arXiv:2402.08733", pairs_lm_data, plot_pairs_lm, pairs_lm_claims, group="pairs"),
         Figure(
             "validity_errors",
             "arXiv:1711.03219",
