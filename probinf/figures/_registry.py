@@ -43,9 +43,15 @@ from probinf.figures.imperfect_verifiers_published import (
     imperfect_verifiers_published_data,
     plot_imperfect_verifiers_published,
 )
+from probinf.figures.imperfect_verifiers_study import (
+    imperfect_verifiers_study_claims,
+    imperfect_verifiers_study_data,
+    plot_imperfect_verifiers_study,
+)
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
 from probinf.figures.pairs_images import pairs_images_claims, pairs_images_data, plot_pairs_images
 from probinf.figures.pairs_lake import pairs_lake_claims, pairs_lake_data, plot_pairs_lake
+from probinf.figures.pairs_lm import pairs_lm_claims, pairs_lm_data, plot_pairs_lm
 from probinf.figures.pairs_pi import pairs_pi_claims, pairs_pi_data, plot_pairs_pi
 from probinf.figures.pairs_synthetic import (
     pairs_synthetic_claims,
@@ -176,6 +182,14 @@ FIGURES = {
             group="imperfect_verifiers",
         ),
         Figure(
+            "imperfect_verifiers_study",
+            "arXiv:2411.17501",
+            imperfect_verifiers_study_data,
+            plot_imperfect_verifiers_study,
+            imperfect_verifiers_study_claims,
+            group="imperfect_verifiers",
+        ),
+        Figure(
             "imperfect_verifiers_counts",
             "arXiv:2411.17501",
             imperfect_verifiers_counts_data,
@@ -192,6 +206,7 @@ FIGURES = {
             pairs_images_claims,
             group="pairs",
         ),
+        Figure("pairs_lm", "arXiv:2402.08733", pairs_lm_data, plot_pairs_lm, pairs_lm_claims, group="pairs"),
         Figure(
             "validity_errors",
             "arXiv:1711.03219",
