@@ -15,6 +15,7 @@ from probinf.verifiers.imperfect._beta import BetaPopulation
 from probinf.verifiers.imperfect._checks import as_attempts, as_float
 from probinf.verifiers.imperfect._gamma import log_beta_moment, log_gamma_ratio
 from probinf.verifiers.imperfect._intervals import Interval, _check_level
+from probinf.verifiers.imperfect._newton import newton
 
 
 class BetaBinomialFit(NamedTuple):
@@ -79,34 +80,6 @@ def fit_beta_binomial(correct: Any, total: Any) -> BetaBinomialFit:
     (p, q), (_, r) = hessian
     inverse = jnp.stack([jnp.stack([r, -q]), jnp.stack([-q, p])]) / (p * r - q * q)
     return BetaBinomialFit(BetaPopulation(a, b), inverse)
-
-
-def newton(loss: Any, start: Float[Array, " d"], steps: int = 60) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
-    """A minimum of a smooth function of two or three numbers, and the Hessian there, by damped Newton steps."""
-
-    def step(_: Any, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        theta, damping = state
-        value, gradient = jax.value_and_grad(loss)(theta)
-        hessian = jax.hessian(loss)(theta)
-        # Strong enough to be positive definite wherever the function is not convex.
-        floor = damping * (1 + jnp.max(jnp.abs(hessian)))
-        trial = theta - solve(hessian + floor * jnp.eye(theta.shape[0], dtype=theta.dtype), gradient)
-        trial = theta + jnp.clip(trial - theta, -2.0, 2.0)
-        better = loss(trial) <= value
-        return jnp.where(better, trial, theta), jnp.where(better, damping / 8, jnp.minimum(damping * 8, 1e6))
-
-    theta, _ = jax.lax.fori_loop(0, steps, step, (start, jnp.asarray(1e-3, start.dtype)))
-    return theta, jax.hessian(loss)(theta)
-
-
-def solve(matrix: Float[Array, "d d"], vector: Float[Array, " d"]) -> Float[Array, " d"]:
-    """Gaussian elimination without pivots, written out: batched LAPACK calls wait for each other on few cores."""
-    rows = [jnp.concatenate([row, v[None]]) for row, v in zip(matrix, vector, strict=True)]
-    d = len(rows)
-    for i in range(d):
-        rows[i] = rows[i] / rows[i][i]
-        rows = [row if j == i else row - row[i] * rows[i] for j, row in enumerate(rows)]
-    return jnp.stack([row[d] for row in rows])
 
 
 def _log_miss(theta: Float[Array, " 2"], k: Array) -> Array:

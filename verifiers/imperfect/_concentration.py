@@ -14,12 +14,12 @@ from probinf._choice import check_key
 from probinf._measure import Factor
 from probinf.distributions._small_matrices import cholesky, solve_upper
 from probinf.kernels import hmc
-from probinf.verifiers.imperfect._beta_binomial import newton
 from probinf.verifiers.imperfect._checks import as_attempts
 from probinf.verifiers.imperfect._counts import SampleCounts
 from probinf.verifiers.imperfect._dirichlet import DirichletCounts
 from probinf.verifiers.imperfect._gamma import log_gamma_ratio
 from probinf.verifiers.imperfect._intervals import Interval, _check_level
+from probinf.verifiers.imperfect._newton import newton
 from probinf.verifiers.imperfect._payoff import Payoff
 from probinf.verifiers.imperfect._population import Population, _expected_samples
 

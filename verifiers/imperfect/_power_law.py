@@ -12,6 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from probinf.verifiers.imperfect._checks import as_float
+from probinf.verifiers.imperfect._newton import newton
 
 _EXPONENTS = (-3.0, -1e-3)
 
@@ -32,14 +33,14 @@ class PowerLaw(eqx.Module):
 
 
 def fit_power_law(attempts: Float[Array, " K"], coverage: Float[Array, " K"]) -> PowerLaw:
-    """Least squares of log coverage: a in closed form for each b, and b by golden section after a grid.
+    """Least squares of the coverage, as published; least squares of its logarithm is where the search starts.
 
     Take `attempts` spaced evenly in log K (forty, as published), and the mean of `pass_at` over tasks. What it says
     beyond the samples rests on the law; no interval does more than repeat it.
 
     Raises: ValueError for fewer than two points, and coverages outside (0, 1].
 
-    Source: arXiv 2407.21787, section 3.
+    Source: Brown et al., arXiv 2407.21787, section 3.
     """
     if attempts.shape[0] < 2 or attempts.shape != coverage.shape:
         raise ValueError(f"a power law needs two or more points, got shapes {attempts.shape} and {coverage.shape}")
@@ -47,21 +48,19 @@ def fit_power_law(attempts: Float[Array, " K"], coverage: Float[Array, " K"]) ->
         raise ValueError("coverage must lie in (0, 1]: leave out numbers of attempts at which nothing is solved")
     log_k, y = jnp.log(attempts), jnp.log(coverage)
 
-    def loss(b: Array) -> tuple[Array, Array]:
+    def of_logarithm(b: Array) -> tuple[Array, Array]:
         basis = jnp.exp(b * log_k)
         a = jnp.sum(basis * y) / jnp.sum(basis**2)
         return jnp.sum((y - a * basis) ** 2), a
 
     grid = jnp.linspace(*_EXPONENTS, 301, dtype=y.dtype)
-    best = jnp.clip(jnp.argmin(jax.vmap(lambda b: loss(b)[0])(grid)), 1, 299)
-    golden = (5**0.5 - 1) / 2
+    b = grid[jnp.argmin(jax.vmap(lambda b: of_logarithm(b)[0])(grid))]
+    # Where everything is covered at once a is zero, which has no logarithm.
+    a = jnp.minimum(of_logarithm(b)[1], -jnp.finfo(y.dtype).tiny)
 
-    def shrink(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = ends
-        left, right = high - golden * (high - low), low + golden * (high - low)
-        keep_left = loss(left)[0] < loss(right)[0]
-        return jnp.where(keep_left, low, left), jnp.where(keep_left, right, high)
+    def loss(theta: Array) -> Array:
+        a, b = -jnp.exp(theta)
+        return jnp.sum((jnp.exp(a * jnp.exp(b * log_k)) - coverage) ** 2)
 
-    low, high = jax.lax.fori_loop(0, 50, shrink, (grid[best - 1], grid[best + 1]))
-    b = (low + high) / 2
-    return PowerLaw(loss(b)[1], b)
+    (log_a, log_b), _ = newton(loss, jnp.log(-jnp.stack([a, b])))
+    return PowerLaw(-jnp.exp(log_a), -jnp.exp(log_b))

@@ -1,5 +1,6 @@
 """Estimators from counts against all orders of the samples; intervals, fits and posteriors against simple answers."""
 
+import csv
 import itertools
 
 import equinox as eqx
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from probinf.figures._imperfect_tables import pythia_counts
 from probinf.verifiers.imperfect import (
     BetaPopulation,
     Payoff,
@@ -148,13 +150,24 @@ def test_power_law_is_found_again_and_matches_a_general_optimizer(x64):
     assert (float(exact.a), float(exact.b)) == pytest.approx((-4, -0.3), abs=1e-6)
     miss = np.exp(special.betaln(0.3, 1.5 + k) - special.betaln(0.3, 1.5))
     found = fit_power_law(jnp.asarray(k), jnp.asarray(1 - miss))
-    residuals = lambda a, b: np.sum((np.log(1 - miss) - a * k**b) ** 2)  # noqa: E731
+    residuals = lambda a, b: np.sum((1 - miss - np.exp(a * k**b)) ** 2)  # noqa: E731
     best = residuals(float(found.a), float(found.b))
     assert all(
         best <= residuals(float(found.a) + da, float(found.b) + db)
         for da in (-1e-3, 0, 1e-3)
         for db in (-1e-4, 0, 1e-4)
     )
+
+
+def test_power_law_is_the_published_fit(x64, shared_data):
+    folder = shared_data / "repeated_sampling"
+    with open(folder / "monkeys_math_fits_recomputed.csv", newline="") as file:
+        fits = {row["model"]: (float(row["a"]), float(row["b"])) for row in csv.DictReader(file)}
+    k = np.unique(np.round(np.geomspace(1, 10_000, 40)))
+    for model, correct in pythia_counts(folder).items():
+        curve = pass_at(correct, 10_000.0, k).mean(0)
+        found = fit_power_law(jnp.asarray(k), curve)
+        assert (float(found.a), float(found.b)) == pytest.approx(fits[model], rel=1e-4), model
 
 
 def test_beta_binomial_fit_is_the_largest_likelihood(x64):
