@@ -4,8 +4,8 @@ Seen before: a pilot on the same tables (conditional accuracy .948 at one attemp
 discoveries of .052 at the first attempt and .145 at 16 to 31; ceiling between .681 and .926 for all asserts, lower end
 .422 for one; root mean squares of forecasts .023 to .080 by the power law, .033 to .128 by Beta difficulties, the law
 ahead for six of seven models). The bounds were set from it, and the intervals were not known.
-In a first run the power law was fitted to the logarithm of the coverage and "fit" failed (.038); now it is fitted to the
-coverage, as published, which also gives the published coefficients. No criterion was changed.
+In a first run the power law was fitted to the logarithm of the coverage and "fit" failed (.038); now it is fitted to
+the coverage, as published, which also gives the published coefficients. No criterion was changed.
 """
 
 from __future__ import annotations
