@@ -15,6 +15,8 @@ from probinf.samplers._beam_search import beam_search as beam_search
 from probinf.samplers._best_of_n import best_of_n as best_of_n
 from probinf.samplers._bootstrap_filter import FilterStage as FilterStage
 from probinf.samplers._bootstrap_filter import bootstrap_filter as bootstrap_filter
+from probinf.samplers._comparison import Comparison as Comparison
+from probinf.samplers._comparison import NoisyComparison as NoisyComparison
 from probinf.samplers._dvts import dvts as dvts
 from probinf.samplers._entropic import Entropic as Entropic
 from probinf.samplers._entropic import EntropicTwist as EntropicTwist
@@ -22,6 +24,16 @@ from probinf.samplers._entropic import EntropicTwistInfo as EntropicTwistInfo
 from probinf.samplers._guided_filter import GuidedStage as GuidedStage
 from probinf.samplers._guided_filter import guided_filter as guided_filter
 from probinf.samplers._importance import importance as importance
+from probinf.samplers._knockout import Knockout as Knockout
+from probinf.samplers._knockout import knockout as knockout
+from probinf.samplers._knockout import knockout_failure_bound as knockout_failure_bound
+from probinf.samplers._league import League as League
+from probinf.samplers._league import league as league
+from probinf.samplers._league import league_failure_bound as league_failure_bound
+from probinf.samplers._majority_law import majority_at_k as majority_at_k
+from probinf.samplers._majority_law import majority_law as majority_law
+from probinf.samplers._noisy_verdict import Judged as Judged
+from probinf.samplers._noisy_verdict import NoisyVerdict as NoisyVerdict
 from probinf.samplers._parallel_tempering import ParallelTempering as ParallelTempering
 from probinf.samplers._parallel_tempering import ParallelTemperingInfo as ParallelTemperingInfo
 from probinf.samplers._parallel_tempering import SwapInfo as SwapInfo
@@ -48,6 +60,7 @@ from probinf.samplers._resample_move import Observe as Observe
 from probinf.samplers._resample_move import RowsSoFar as RowsSoFar
 from probinf.samplers._resample_move import RowStage as RowStage
 from probinf.samplers._resample_move import resample_move as resample_move
+from probinf.samplers._retry_until_accepted import retry_until_accepted as retry_until_accepted
 from probinf.samplers._selection import FinalReward as FinalReward
 from probinf.samplers._selection import Selected as Selected
 from probinf.samplers._selection import select as select
@@ -61,6 +74,13 @@ from probinf.samplers._tempered_smc import Rung as Rung
 from probinf.samplers._tempered_smc import TemperStage as TemperStage
 from probinf.samplers._tempered_smc import tempered_smc as tempered_smc
 from probinf.samplers._until_stop import UntilStop as UntilStop
+from probinf.samplers._verified_votes import accepted_vote as accepted_vote
+from probinf.samplers._verified_votes import log_odds_vote as log_odds_vote
+from probinf.samplers._vote_and_verify import AcceptedMajority as AcceptedMajority
+from probinf.samplers._vote_and_verify import LogOddsMajority as LogOddsMajority
+from probinf.samplers._vote_and_verify import verify_then_vote as verify_then_vote
+from probinf.samplers._vote_and_verify import vote_then_verify as vote_then_verify
+from probinf.samplers._vote_and_verify import weighted_vote as weighted_vote
 from probinf.samplers._waste_free_smc import Thin as Thin
 from probinf.samplers._waste_free_smc import Trail as Trail
 from probinf.samplers._waste_free_smc import WasteFreeStage as WasteFreeStage

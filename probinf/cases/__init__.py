@@ -17,6 +17,7 @@ from probinf.cases._scale import scale_bugs, scale_cases
 from probinf.cases._state_space import state_space_bugs, state_space_cases
 from probinf.cases._tempering import tempering_bugs, tempering_cases
 from probinf.cases._transformers import transformer_bugs, transformer_cases
+from probinf.cases._votes import votes_bugs, votes_cases
 from probinf.validity import KernelCase, SamplerCase
 from probinf.validity.planted import planted_bugs
 
@@ -35,6 +36,7 @@ def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *reasoning_kernels_cases(),
         *transformer_cases(),
         *pairs_cases(),
+        *votes_cases(),
     )
 
 
@@ -52,4 +54,5 @@ def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *reasoning_kernels_bugs(),
         *transformer_bugs(),
         *pairs_bugs(),
+        *votes_bugs(),
     )
