@@ -73,6 +73,8 @@ from probinf.samplers._solution_pool import solution_pool as solution_pool
 from probinf.samplers._tempered_smc import Rung as Rung
 from probinf.samplers._tempered_smc import TemperStage as TemperStage
 from probinf.samplers._tempered_smc import tempered_smc as tempered_smc
+from probinf.samplers._two_phase import EndOfThinking as EndOfThinking
+from probinf.samplers._two_phase import two_phase as two_phase
 from probinf.samplers._until_stop import UntilStop as UntilStop
 from probinf.samplers._verified_votes import accepted_vote as accepted_vote
 from probinf.samplers._verified_votes import log_odds_vote as log_odds_vote
