@@ -34,6 +34,7 @@ from probinf.samplers._majority_law import majority_at_k as majority_at_k
 from probinf.samplers._majority_law import majority_law as majority_law
 from probinf.samplers._noisy_verdict import Judged as Judged
 from probinf.samplers._noisy_verdict import NoisyVerdict as NoisyVerdict
+from probinf.samplers._own_target import OwnTarget as OwnTarget
 from probinf.samplers._parallel_tempering import ParallelTempering as ParallelTempering
 from probinf.samplers._parallel_tempering import ParallelTemperingInfo as ParallelTemperingInfo
 from probinf.samplers._parallel_tempering import SwapInfo as SwapInfo
@@ -70,6 +71,11 @@ from probinf.samplers._solution_law import RewardTotal as RewardTotal
 from probinf.samplers._solution_law import SolutionLaw as SolutionLaw
 from probinf.samplers._solution_law import first_solution as first_solution
 from probinf.samplers._solution_pool import solution_pool as solution_pool
+from probinf.samplers._stop_tempering import StopTempered as StopTempered
+from probinf.samplers._stop_tempering import StopTemperedState as StopTemperedState
+from probinf.samplers._stop_tempering import Untempered as Untempered
+from probinf.samplers._stop_tempering import stop_tempered as stop_tempered
+from probinf.samplers._stop_tempering import stop_tempering as stop_tempering
 from probinf.samplers._tempered_smc import Rung as Rung
 from probinf.samplers._tempered_smc import TemperStage as TemperStage
 from probinf.samplers._tempered_smc import tempered_smc as tempered_smc
