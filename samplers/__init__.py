@@ -17,6 +17,11 @@ from probinf.samplers._bootstrap_filter import FilterStage as FilterStage
 from probinf.samplers._bootstrap_filter import bootstrap_filter as bootstrap_filter
 from probinf.samplers._comparison import Comparison as Comparison
 from probinf.samplers._comparison import NoisyComparison as NoisyComparison
+from probinf.samplers._confidence_stop import RouletteWhereConfident as RouletteWhereConfident
+from probinf.samplers._confidence_stop import StopInfo as StopInfo
+from probinf.samplers._confidence_stop import StopWhereConfident as StopWhereConfident
+from probinf.samplers._confidence_stop import confidence_roulette as confidence_roulette
+from probinf.samplers._confidence_stop import confidence_stop as confidence_stop
 from probinf.samplers._dvts import dvts as dvts
 from probinf.samplers._entropic import Entropic as Entropic
 from probinf.samplers._entropic import EntropicTwist as EntropicTwist
