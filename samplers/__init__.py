@@ -67,6 +67,8 @@ from probinf.samplers._resample_move import RowsSoFar as RowsSoFar
 from probinf.samplers._resample_move import RowStage as RowStage
 from probinf.samplers._resample_move import resample_move as resample_move
 from probinf.samplers._retry_until_accepted import retry_until_accepted as retry_until_accepted
+from probinf.samplers._route import Route as Route
+from probinf.samplers._route import RouteInfo as RouteInfo
 from probinf.samplers._selection import FinalReward as FinalReward
 from probinf.samplers._selection import Selected as Selected
 from probinf.samplers._selection import select as select
