@@ -37,6 +37,7 @@ from probinf.samplers._league import league as league
 from probinf.samplers._league import league_failure_bound as league_failure_bound
 from probinf.samplers._majority_law import majority_at_k as majority_at_k
 from probinf.samplers._majority_law import majority_law as majority_law
+from probinf.samplers._model_pair import ModelPair as ModelPair
 from probinf.samplers._noisy_verdict import Judged as Judged
 from probinf.samplers._noisy_verdict import NoisyVerdict as NoisyVerdict
 from probinf.samplers._own_target import OwnTarget as OwnTarget
@@ -78,6 +79,10 @@ from probinf.samplers._solution_law import RewardTotal as RewardTotal
 from probinf.samplers._solution_law import SolutionLaw as SolutionLaw
 from probinf.samplers._solution_law import first_solution as first_solution
 from probinf.samplers._solution_pool import solution_pool as solution_pool
+from probinf.samplers._speculative import Speculated as Speculated
+from probinf.samplers._speculative import SpeculativeContinue as SpeculativeContinue
+from probinf.samplers._speculative import speculative as speculative
+from probinf.samplers._speculative import speculative_choice as speculative_choice
 from probinf.samplers._stop_tempering import StopTempered as StopTempered
 from probinf.samplers._stop_tempering import StopTemperedState as StopTemperedState
 from probinf.samplers._stop_tempering import Untempered as Untempered
