@@ -79,6 +79,8 @@ from probinf.samplers._solution_law import RewardTotal as RewardTotal
 from probinf.samplers._solution_law import SolutionLaw as SolutionLaw
 from probinf.samplers._solution_law import first_solution as first_solution
 from probinf.samplers._solution_pool import solution_pool as solution_pool
+from probinf.samplers._spec_reason import JudgedStep as JudgedStep
+from probinf.samplers._spec_reason import spec_reason as spec_reason
 from probinf.samplers._speculative import Speculated as Speculated
 from probinf.samplers._speculative import SpeculativeContinue as SpeculativeContinue
 from probinf.samplers._speculative import speculative as speculative
