@@ -6,6 +6,7 @@ do are added, each beside the right one.
 
 from __future__ import annotations
 
+from probinf.cases._budgets import budgets_bugs, budgets_cases
 from probinf.cases._core import core_cases
 from probinf.cases._interop import interop_bugs, interop_cases
 from probinf.cases._kernels import kernels_bugs, kernels_cases
@@ -14,6 +15,7 @@ from probinf.cases._reasoning import reasoning_bugs, reasoning_cases
 from probinf.cases._reasoning_kernels import reasoning_kernels_bugs, reasoning_kernels_cases
 from probinf.cases._representations import representations_bugs, representations_cases
 from probinf.cases._scale import scale_bugs, scale_cases
+from probinf.cases._speculation import speculation_bugs, speculation_cases
 from probinf.cases._state_space import state_space_bugs, state_space_cases
 from probinf.cases._tempering import tempering_bugs, tempering_cases
 from probinf.cases._transformers import transformer_bugs, transformer_cases
@@ -37,6 +39,8 @@ def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *transformer_cases(),
         *pairs_cases(),
         *votes_cases(),
+        *budgets_cases(),
+        *speculation_cases(),
     )
 
 
@@ -55,4 +59,6 @@ def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *transformer_bugs(),
         *pairs_bugs(),
         *votes_bugs(),
+        *budgets_bugs(),
+        *speculation_bugs(),
     )
