@@ -57,6 +57,15 @@ from probinf.samplers._solution_law import RewardTotal as RewardTotal
 from probinf.samplers._solution_law import SolutionLaw as SolutionLaw
 from probinf.samplers._solution_law import first_solution as first_solution
 from probinf.samplers._solution_pool import solution_pool as solution_pool
+from probinf.samplers._stepwise_estimators import Answer as Answer
+from probinf.samplers._stepwise_estimators import Finished as Finished
+from probinf.samplers._stepwise_estimators import FreeChoice as FreeChoice
+from probinf.samplers._stepwise_estimators import Reply as Reply
+from probinf.samplers._stepwise_estimators import Scaffold as Scaffold
+from probinf.samplers._stepwise_estimators import Thought as Thought
+from probinf.samplers._stepwise_estimators import direct as direct
+from probinf.samplers._stepwise_estimators import free as free
+from probinf.samplers._stepwise_estimators import scaffolded as scaffolded
 from probinf.samplers._tempered_smc import Rung as Rung
 from probinf.samplers._tempered_smc import TemperStage as TemperStage
 from probinf.samplers._tempered_smc import tempered_smc as tempered_smc

@@ -7,6 +7,8 @@ do are added, each beside the right one.
 from __future__ import annotations
 
 from probinf.cases._core import core_cases
+from probinf.cases._deduction import deduction_bugs, deduction_cases
+from probinf.cases._deliberation import deliberation_bugs, deliberation_cases
 from probinf.cases._interop import interop_bugs, interop_cases
 from probinf.cases._kernels import kernels_bugs, kernels_cases
 from probinf.cases._pairs import pairs_bugs, pairs_cases
@@ -35,6 +37,8 @@ def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *reasoning_kernels_cases(),
         *transformer_cases(),
         *pairs_cases(),
+        *deliberation_cases(),
+        *deduction_cases(),
     )
 
 
@@ -52,4 +56,6 @@ def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *reasoning_kernels_bugs(),
         *transformer_bugs(),
         *pairs_bugs(),
+        *deliberation_bugs(),
+        *deduction_bugs(),
     )

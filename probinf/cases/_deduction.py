@@ -1,0 +1,2 @@
+"""placeholder"""
+deduction_cases = deduction_bugs = tuple
