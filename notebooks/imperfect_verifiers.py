@@ -17,7 +17,7 @@
 # another matter. This notebook computes what comes of it, finds where to stop, estimates all of that from counts, holds
 # a sampler to the formulas, and runs real programs against real tests in a sandbox.
 #
-# The system is that of arXiv 2411.17501; which function answers which question is told in `docs/imperfect_verifiers.md`.
+# The system is that of arXiv 2411.17501; `docs/imperfect_verifiers.md` tells which function answers which question.
 
 # %%
 import jax
@@ -72,8 +72,8 @@ _ = axes.legend(frameon=False)
 # %% [markdown]
 # ## 2. When to stop, and what a better verifier is worth
 #
-# If a wrong answer costs as much as a right one brings, few attempts are best; if it costs little, each attempt pays and
-# the best number has no end. The ceiling has slopes in the verifier's rates: where to improve it first.
+# If a wrong answer costs as much as a right one brings, few attempts are best; if it costs little, each attempt pays
+# and the best number has no end. The ceiling has slopes in the verifier's rates: where to improve it first.
 
 # %%
 for cost in (0.5, 1.0, 2.0, 4.0):
@@ -104,8 +104,8 @@ print(f"best K {int(chosen.index) + 1}: utility {chosen.naive:.3f} where it was 
 # %% [markdown]
 # ## 4. As a sampler, held to its law
 #
-# Retrying is rejection sampling: what is returned follows p(answer) P(accept | answer), and no number of attempts, or of
-# particles, changes that. The exact check walks through all answers and all verdicts.
+# Retrying is rejection sampling: what is returned follows p(answer) P(accept | answer), and no number of attempts, or
+# of particles, changes that. The exact check walks through all answers and all verdicts.
 
 # %%
 answers = Categorical(jnp.log(jnp.array([0.14, 0.5, 0.36])), name="answers")  # answer 0 is right

@@ -16,9 +16,11 @@ from probinf.cases._reasoning import reasoning_bugs, reasoning_cases
 from probinf.cases._reasoning_kernels import reasoning_kernels_bugs, reasoning_kernels_cases
 from probinf.cases._representations import representations_bugs, representations_cases
 from probinf.cases._scale import scale_bugs, scale_cases
+from probinf.cases._selection import selection_bugs, selection_cases
 from probinf.cases._state_space import state_space_bugs, state_space_cases
 from probinf.cases._tempering import tempering_bugs, tempering_cases
 from probinf.cases._transformers import transformer_bugs, transformer_cases
+from probinf.cases._votes import votes_bugs, votes_cases
 from probinf.validity import KernelCase, SamplerCase
 from probinf.validity.planted import planted_bugs
 
@@ -39,6 +41,8 @@ def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *pairs_cases(),
         *deliberation_cases(),
         *deduction_cases(),
+        *votes_cases(),
+        *selection_cases(),
     )
 
 
@@ -58,4 +62,6 @@ def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *pairs_bugs(),
         *deliberation_bugs(),
         *deduction_bugs(),
+        *votes_bugs(),
+        *selection_bugs(),
     )

@@ -10,8 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from probinf import Draw, Measure, Particles, Reweight, Sampler, Verified
+from probinf import Draw, Map, Measure, Particles, Reweight, Sampler, Verified
 from probinf.distributions import Categorical
+from probinf.lm import Generation, random_table_lm
+from probinf.resampling import Multinomial
+from probinf.samplers import particle_filtering
 from probinf.validity import FiniteMeasure, KernelCase, SamplerCase
 from probinf.verifiers.pairs import (
     Admitted,
@@ -66,6 +69,34 @@ class Questions(eqx.Module):
         return jax.tree.map(lambda a, b: jnp.where(x < 3, a, b), self.known, self.unsure)
 
 
+class FirstAsks(eqx.Module):
+    """Texts whose first token is the question: 0 for the prediction above, else the one that does not know."""
+
+    known: Mixture
+    unsure: Mixture
+
+    def __call__(self, x: Generation) -> EpistemicPrediction:
+        """The prediction of a text's question."""
+        return jax.tree.map(lambda a, b: jnp.where(x.tokens[0] == 0, a, b), self.known, self.unsure)
+
+
+def _last(x: Generation) -> Int[Array, ""]:
+    return x.tokens[x.length - 1]
+
+
+def _text(x: Generation) -> Any:
+    return x.tokens, x.length
+
+
+def _filter() -> Sampler:
+    """Confidence steers and is divided out, doubt decides: the model's texts that the verifier accepts."""
+    ask = FirstAsks(_prediction(), Mixture(_log(_WEIGHTS), _log(_UNSURE)))
+    return particle_filtering(
+        random_table_lm(jax.random.key(3), 3, stop_tokens=(2,)), [0], twist=PairReward(ask, _last),
+        accepted=PairVerifier(ask, _last, _BETA), max_new_tokens=2, tokens_per_step=1, ess=None, scheme=Multinomial(),
+    )  # fmt: skip
+
+
 def _answer(x: Int[Array, ""]) -> Int[Array, ""]:
     return x % 3
 
@@ -84,6 +115,7 @@ def pairs_cases() -> tuple[SamplerCase | KernelCase, ...]:
         SamplerCase("top_admitted", top_admitted(_prediction(), _BETA), target=_law(np.array([1.0]))),
         SamplerCase("Verified(pair verifier)", Verified(draw, verifier, 2), n=1, target=_law(twice)),
         SamplerCase("Reweight(pair reward)", draw >> Reweight(reward), target=_law(prior * confidence)),
+        SamplerCase("particle_filtering(pair reward, pair verifier)", _filter() >> Map(_text)),
     )
 
 

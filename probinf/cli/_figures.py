@@ -30,9 +30,8 @@ def run(names: Sequence[str], budget: str, folder: Path, data: Path | None = Non
         raise ValueError(f"There is no figure {unknown[0]!r}; choose from {', '.join(members)}.")
     console = Console()
     for name in dict.fromkeys(member for chosen in names or FIGURES for member in members[chosen]):
-        tables = FIGURES[name].tables
-        place = data or tables
-        if tables is not None and place is not None and not place.is_dir():
+        place = data or FIGURES[name].reads
+        if FIGURES[name].reads is not None and place is not None and not place.is_dir():
             message = (
                 f"{name} needs tables that are not part of the package, and {place} is no folder: pass --data DIR."
             )

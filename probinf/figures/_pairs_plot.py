@@ -11,17 +11,30 @@ from matplotlib.figure import Figure
 from probinf.figures._transformer_metrics import mean_interval
 from probinf.figures._validity_style import BLUE, GRAY, GREEN, ORANGE, PINK, STYLE, bare_rows, title
 
-_COLORS = {"mixture": BLUE, "Dirichlet": GREEN, "joint": "#56B4E9", "chain": PINK, "ensemble": ORANGE}
+# Those taught by pairs first.
+_COLORS = {
+    "mixture": BLUE,
+    "Dirichlet": GREEN,
+    "joint": "#56B4E9",
+    "chain": PINK,
+    "mixture on SNGP": "#5E3C99",
+    "ensemble": ORANGE,
+    "evidential": "#E69F00",
+    "dropout": "#8C510A",
+    "Laplace": "#999999",
+    "SNGP": "black",
+    "epinet": "#B5A300",
+}
 
 
 def plot_pairs_synthetic(dataset: xarray.Dataset) -> Figure:
-    """Variance against error, coverage, hallucinations against answers, and what more responses buy."""
+    """Variance against error, coverage, answers and hallucinations, and what more responses buy."""
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(13, 4.6), dpi=110)
+        figure = Figure(figsize=(13, 6), dpi=110)
         grid = figure.add_gridspec(
-            1, 4, left=0.075, right=0.985, top=0.72, bottom=0.13, wspace=0.3, width_ratios=[1.1, 1.1, 1, 0.8]
+            1, 4, left=0.105, right=0.985, top=0.78, bottom=0.1, wspace=0.3, width_ratios=[1.1, 1.1, 1, 0.8]
         )
         error, coverage, answers, finite = (figure.add_subplot(grid[i]) for i in range(4))
         _errors(error, dataset.sel(world="chirp"))
@@ -78,7 +91,7 @@ def _answers(axes: Any, part: xarray.Dataset) -> None:
         axes.plot(1, chosen["hallucinated"], "s", color=color, mfc="none", clip_on=False)
     axes.annotate("taught by pairs, filtered", (0.46, 0.0), xytext=(0, 14), textcoords="offset points", color=GRAY,
                   ha="center", fontsize=8.5)  # fmt: skip
-    axes.annotate("ensemble, filtered,\nand all unfiltered", (1, 0.38), xytext=(-12, 0), textcoords="offset points",
+    axes.annotate("ensemble, filtered,\nand all unfiltered", (1, 0.38), xytext=(-12, -24), textcoords="offset points",
                   color=GRAY, ha="right", va="center", fontsize=8.5)  # fmt: skip
     axes.set_xlim(0, 1.02)
     axes.set_ylim(-0.01, None)

@@ -13,6 +13,7 @@ from flax import nnx
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf.figures._pairs_baselines import BASELINES
 from probinf.figures._pairs_worlds import World, grid, seen
 from probinf.verifiers.pairs import (
     ChainHead,
@@ -41,6 +42,7 @@ HEADS: dict[str, Callable[..., Any]] = {
     "chain": ChainHead,
     "ensemble": Partial(MixtureHead, components=1),
 }
+MODELS = (*HEADS, *BASELINES)
 _MEMBERS = 5
 _WIDTH, _LAYERS = 64, 3
 # Inputs that one compiled call looks at together.
@@ -58,8 +60,12 @@ def train(
 ) -> Callable[[Array], EpistemicPrediction]:
     """A trained model; of `inputs` fixed inputs with their responses, or of fresh ones at every step.
 
-    The ensemble's members see one response to each input, and as many responses in all as a model of pairs.
+    The ensemble's members see one response to each input, and as many responses in all as a model of pairs; the other
+    baselines see the same pairs as that, and take each response for itself.
     """
+    if name in BASELINES:
+        draw = Partial(world.draw, responses=responses)
+        return BASELINES[name](key, world.classes, draw, PairTraining(steps=steps))
     # Not functools.partial: equal ones of these share a compiled program, whatever the seed.
     network = Partial(build, head=HEADS[name], classes=world.classes)
     data_key, train_key = jax.random.split(key)

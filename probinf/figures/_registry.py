@@ -9,7 +9,7 @@ import jax
 import xarray
 from matplotlib.figure import Figure as Drawing
 
-from probinf.figures._atomic import atomic_path
+from probinf.figures._atomic import atomic_path, write_text
 from probinf.figures._cells import Cells
 from probinf.figures._claims import Finding, update_claims
 from probinf.figures._scaling_claims import particle_scaling_ablations_claims, particle_scaling_curve_claims
@@ -44,8 +44,15 @@ from probinf.figures.imperfect_verifiers_published import (
     plot_imperfect_verifiers_published,
 )
 from probinf.figures.lm_constraints import lm_constraints_claims, lm_constraints_data, plot_lm_constraints
+from probinf.figures.pairs_images import pairs_images_claims, pairs_images_data, plot_pairs_images
 from probinf.figures.pairs_lake import pairs_lake_claims, pairs_lake_data, plot_pairs_lake
-from probinf.figures.pairs_synthetic import pairs_synthetic_claims, pairs_synthetic_data, plot_pairs_synthetic
+from probinf.figures.pairs_pi import pairs_pi_claims, pairs_pi_data, plot_pairs_pi
+from probinf.figures.pairs_synthetic import (
+    pairs_synthetic_claims,
+    pairs_synthetic_data,
+    pairs_synthetic_table,
+    plot_pairs_synthetic,
+)
 from probinf.figures.particle_scaling_ablations import (
     particle_scaling_ablations_data,
     plot_particle_scaling_ablations,
@@ -75,8 +82,8 @@ class Figure:
     """A figure: its data, its drawing, and the claims that the data decide.
 
     `data(key, budget, cells=, progress=)` may take hours, and keeps its finished parts in `cells`. Figures of one
-    `group` can be asked for together, by its name. `tables` is where, if nothing else is said, the tables stand that
-    the figure reads as `data=` and the package does not have.
+    `group` can be asked for together, by its name. `table` says the data in Markdown. `reads` is where, if nothing else
+    is said, the tables stand that the figure reads as `data=` and the package does not have.
     """
 
     name: str
@@ -85,7 +92,8 @@ class Figure:
     plot: Callable[[xarray.Dataset], Drawing]
     claims: Callable[[xarray.Dataset], Sequence[Finding]]
     group: str | None = None
-    tables: Path | None = None
+    table: Callable[[xarray.Dataset], str] | None = None
+    reads: Path | None = None
 
 
 FIGURES = {
@@ -148,6 +156,7 @@ FIGURES = {
             distribution_transformer_sequential_claims,
             group="distribution_transformer",
         ),
+        Figure("pairs_pi", "arXiv:2402.08733", pairs_pi_data, plot_pairs_pi, pairs_pi_claims, group="pairs"),
         Figure("pairs_lake", "arXiv:2402.08733", pairs_lake_data, plot_pairs_lake, pairs_lake_claims, group="pairs"),
         Figure(
             "pairs_synthetic",
@@ -156,6 +165,7 @@ FIGURES = {
             plot_pairs_synthetic,
             pairs_synthetic_claims,
             group="pairs",
+            table=pairs_synthetic_table,
         ),
         Figure(
             "imperfect_verifiers_published",
@@ -172,7 +182,15 @@ FIGURES = {
             plot_imperfect_verifiers_counts,
             imperfect_verifiers_counts_claims,
             group="imperfect_verifiers",
-            tables=Path("../shared/data/repeated_sampling"),
+            reads=Path("../shared/data/repeated_sampling"),
+        ),
+        Figure(
+            "pairs_images",
+            "arXiv:2402.08733",
+            pairs_images_data,
+            plot_pairs_images,
+            pairs_images_claims,
+            group="pairs",
         ),
         Figure(
             "validity_errors",
@@ -213,7 +231,7 @@ FIGURES = {
 def make_figure(
     figure: Figure, budget: str, folder: Path, *, data: Path | None = None, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
-    """Writes `NAME/NAME.nc`, `NAME/NAME.png` and this figure's entries of `claims.json` under `folder`.
+    """Writes `NAME/NAME.nc`, `NAME/NAME.png`, `NAME/NAME.md` if it has a table, and its entries of `claims.json`.
 
     Each file appears whole or not at all; what `NAME/cells` holds of an interrupted run is not computed
     again. `data` is the folder of tables for a figure that reads some. Returns the entries of this figure.
@@ -222,11 +240,13 @@ def make_figure(
     are missing.
     """
     place = folder / figure.name
-    tables = {} if figure.tables is None else {"data": figure.tables if data is None else data}
+    tables = {} if figure.reads is None else {"data": figure.reads if data is None else data}
     dataset = figure.data(jax.random.key(_SEED), budget, cells=Cells(place / "cells"), progress=progress, **tables)
     with atomic_path(place / f"{figure.name}.nc") as path:
         dataset.to_netcdf(path, engine="h5netcdf")
     with atomic_path(place / f"{figure.name}.png") as path:
         figure.plot(dataset).savefig(path)
+    if figure.table is not None:
+        write_text(place / f"{figure.name}.md", figure.table(dataset))
     entries = update_claims(folder / "claims.json", figure.name, figure.claims(dataset))
     return [entry for entry in entries if entry["id"].startswith(f"{figure.name}/")]

@@ -1,4 +1,4 @@
-"""Second-order calibration on worlds whose truth is known: models of pairs, and an ensemble beside them."""
+"""Second-order calibration on worlds whose truth is known: models of pairs, and baselines beside them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from jaxtyping import PRNGKeyArray
 from probinf.figures._cells import Cells
 from probinf.figures._pairs_claims import pairs_synthetic_claims as pairs_synthetic_claims
 from probinf.figures._pairs_plot import plot_pairs_synthetic as plot_pairs_synthetic
-from probinf.figures._pairs_runs import BETAS, HEADS, measure, train
+from probinf.figures._pairs_runs import BETAS, MODELS, measure, train
+from probinf.figures._pairs_table import pairs_synthetic_table as pairs_synthetic_table
 from probinf.figures._pairs_worlds import WORLDS
 
 Progress = Callable[[int, int, str], None]
@@ -64,7 +65,7 @@ def pairs_synthetic_data(
             name, run_key = f"{world}-{model.replace(' ', '-')}-{seed}", jax.random.fold_in(key, seed)
             found[world, model, seed] = cells.get(name, {"plan": vars(plan)}, lambda r=run, k=run_key: r(k))
     told(len(runs) * plan.seeds, len(runs) * plan.seeds, "done")
-    worlds, models = [*WORLDS, "finite"], [*HEADS, *_FINITE]
+    worlds, models = [*WORLDS, "finite"], [*MODELS, *_FINITE]
     some = next(iter(found.values()))
     variables = {}
     for quantity, value in some.items():
@@ -90,7 +91,7 @@ def _runs(plan: Plan) -> list[tuple[str, str, Callable[[PRNGKeyArray], dict[str,
 
     steps = {"chirp": plan.chirp_steps, "style": plan.style_steps}
     return [
-        *((world, model, lambda k, w=world, m=model: run(k, w, m, steps[w])) for world in WORLDS for model in HEADS),
+        *((world, model, lambda k, w=world, m=model: run(k, w, m, steps[w])) for world in WORLDS for model in MODELS),
         *(
             ("finite", name, lambda k, n=n: run(k, "chirp", "mixture", plan.finite_steps, responses=n,
                                                 inputs=plan.inputs))

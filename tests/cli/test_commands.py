@@ -68,7 +68,8 @@ def test_figures_writes_everything_and_keeps_other_claims(capsys, tmp_path, monk
         assert budget == "smoke"
         return lm_constraints_data(key, plan, model=toy_model, tasks=toy_tasks, **options)
 
-    figure = Figure("toy", "arXiv:0000.00000", data, plot_lm_constraints, claims_of_toy)
+    figure = Figure("toy", "arXiv:0000.00000", data, plot_lm_constraints, claims_of_toy,
+                    table=lambda dataset: f"{dataset.attrs['model']}\n")  # fmt: skip
     monkeypatch.setitem(FIGURES, "toy", figure)
     (tmp_path / "claims.json").write_text(json.dumps([{"id": "other/x", "verdict": "fails"}]))
     assert main(["figures", "toy", "--budget", "smoke", "--out", str(tmp_path)]) == 0
@@ -79,6 +80,7 @@ def test_figures_writes_everything_and_keeps_other_claims(capsys, tmp_path, monk
     counts = {v: sum(claim["verdict"] == v for claim in claims[1:]) for v in ("holds", "fails", "undecided")}
     assert ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) in printed
     assert (tmp_path / "toy" / "toy.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "toy" / "toy.md").read_text() == "toy\n"
     import xarray
 
     stored = xarray.load_dataset(tmp_path / "toy" / "toy.nc", engine="h5netcdf")

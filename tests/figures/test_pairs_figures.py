@@ -8,7 +8,7 @@ import pytest
 import xarray
 
 from probinf.figures import FIGURES
-from probinf.figures._pairs_runs import BETAS, HEADS, measure
+from probinf.figures._pairs_runs import BETAS, MODELS, measure
 from probinf.figures._pairs_worlds import WORLDS
 from probinf.verifiers.pairs import Mixture
 
@@ -57,7 +57,7 @@ def test_an_unknown_budget_is_refused():
 
 
 def test_claims_and_picture_come_from_the_data_alone():
-    models = [*HEADS, "2 responses", "8 responses"]
+    models = [*MODELS, "2 responses", "8 responses"]
     rng = np.random.default_rng(0)
     shape = (3, len(models), 5)
     names = ("variance", "squared_error", "ece_1", "ece_2", "kl", "ratio", "ratio_bound", "hallucinated",
@@ -70,7 +70,13 @@ def test_claims_and_picture_come_from_the_data_alone():
         attrs={"inputs": 1000},
     )
     verdicts = {finding.claim.id: finding.verdict.name for finding in FIGURE.claims(dataset)}
-    assert len(verdicts) == 11
+    assert len(verdicts) == 11 + 3 * 5 + 1
     assert verdicts["pairs_synthetic/chirp/mixture/ece-2"] == "FAILS"
     assert verdicts["pairs_synthetic/chirp/ensemble/ece-2"] == "HOLDS"
     FIGURE.plot(dataset)
+    assert FIGURE.table is not None
+    table = FIGURE.table(dataset.where(dataset["world"] != "finite"))
+    row = next(line for line in table.splitlines() if line.startswith("| epinet |"))
+    mean = float(dataset["ece_2"].sel(world="chirp", model="epinet").mean())
+    assert row.split("|")[5].split()[0] == f"{mean:.4f}" and "| 2 responses |" in table
+    assert table.count("| epinet |") == 2 and "**chirp**" in table

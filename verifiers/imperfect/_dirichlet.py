@@ -12,7 +12,7 @@ from jax.scipy.special import digamma, gammaln
 from jaxtyping import Array, Float
 
 from probinf.verifiers.imperfect._checks import as_attempts, as_float, check_positive, check_weights
-from probinf.verifiers.imperfect._gamma import log_gamma_ratio
+from probinf.verifiers.imperfect._gamma import log_beta_moment, log_gamma_ratio
 from probinf.verifiers.imperfect._optimum import last_positive
 from probinf.verifiers.imperfect._payoff import Payoff
 from probinf.verifiers.imperfect._population import Outcomes, TaskPopulation
@@ -64,7 +64,7 @@ class DirichletCounts(TaskPopulation):
         def of(k: Array) -> tuple[Array, ...]:
             a = self.parameters
             accepted = a[:, 0] + a[:, 1]
-            rejected = jnp.exp(_log_all_rejected(a[:, 2], accepted, k))
+            rejected = jnp.exp(log_beta_moment(a[:, 2], accepted, k))
             ppv = a[:, 0] / accepted
             rows = (ppv * (1 - rejected), (1 - ppv) * (1 - rejected), rejected)
             return *(self.weights @ row for row in rows), self.weights @ _samples(a[:, 2], accepted, k)
@@ -107,7 +107,7 @@ class DirichletCounts(TaskPopulation):
         """What the k-th attempt adds on each task, with its weight."""
         a = self.parameters
         accepted = a[:, 0] + a[:, 1]
-        reached = jnp.exp(_log_all_rejected(a[:, 2], accepted, k - 1)) / (accepted + a[:, 2] + k - 1)
+        reached = jnp.exp(log_beta_moment(a[:, 2], accepted, k - 1)) / (accepted + a[:, 2] + k - 1)
         return self.weights * reached * payoff.of(a[:, 0], a[:, 1], -accepted, accepted + a[:, 2] + k - 1)
 
     def _tail(self, payoff: Payoff) -> Float[Array, ""]:
@@ -122,12 +122,6 @@ class DirichletCounts(TaskPopulation):
         scale = jnp.where(slowest, jnp.exp(log_scale - jnp.max(jnp.where(slowest, log_scale, -jnp.inf))), 0.0)
         sign = jnp.sign(jnp.sum(jnp.where(slowest, self.weights * scale * net, 0.0)))
         return jnp.where(payoff.sample_cost > 0, -1.0, sign)
-
-
-def _log_all_rejected(b: Array, s: Array, k: Array) -> Array:
-    """Log E[r^k] for r ~ Beta(b, s), which is log B(b + k, s) / B(b, s)."""
-    finite = jnp.where(jnp.isinf(k), 0.0, k)
-    return jnp.where(jnp.isinf(k), -jnp.inf, log_gamma_ratio(b, s) - log_gamma_ratio(b + finite, s))
 
 
 def _samples(b: Array, s: Array, k: Array) -> Array:

@@ -55,6 +55,36 @@ def check_beta(beta: float | Float[Array, ""]) -> None:
         raise ValueError(f"beta is a rate in (0, 1), got {beta}")
 
 
+def check_log_scores(log_first: Float[Array, "*first"], log_repeat: Float[Array, "*repeat"]) -> None:
+    """Raises ValueError where concrete scores are no log-probabilities of different responses."""
+    if log_first.shape != log_repeat.shape or log_first.ndim == 0:
+        raise ValueError(f"each response needs two scores, got shapes {log_first.shape} and {log_repeat.shape}")
+    if isinstance(log_first, Tracer) or isinstance(log_repeat, Tracer):
+        return
+    first, repeat = np.asarray(log_first), np.asarray(log_repeat)
+    # Written so that NaN fails too.
+    if not (np.all(first <= _ROUNDING) and np.all(repeat <= _ROUNDING)):
+        raise ValueError("scores are log-probabilities, at most zero: give their logs (jax.nn.log_softmax)")
+    if np.any(np.exp(first).sum(axis=-1) > 1 + _ROUNDING):
+        raise ValueError("listed responses have a probability above one in all: list each of them once")
+
+
+def check_candidates(
+    candidates: Int[Array, "K slots"], slots: int, end: int, pad: int, *, distinct: bool = False
+) -> None:
+    """Raises ValueError for rows of the wrong length, concrete ones with padding before the end, and equal ones."""
+    if candidates.shape[1] != slots:
+        raise ValueError(f"responses have {slots} slots each, got {candidates.shape[1]}: pad them with token {pad}")
+    if isinstance(candidates, Tracer):
+        return
+    rows = np.asarray(candidates)
+    own = np.cumsum(rows == end, axis=1) - (rows == end) == 0
+    if np.any(own & (rows == pad)):
+        raise ValueError(f"a response holds padding (token {pad}) before its end (token {end}): put the end first")
+    if distinct and len(np.unique(np.where(own, rows, pad), axis=0)) < len(rows):
+        raise ValueError("a response is listed twice: list each once, or its probability counts twice")
+
+
 def check_responses(responses: Int[np.ndarray | Array, "N k"], classes: int) -> None:
     """Raises ValueError where responses cannot teach how much is known.
 

@@ -134,7 +134,8 @@ class PairReward(Factor):
     """The log of a model's own confidence in the answer of a value, as a soft reward for particles.
 
     Law: a weight confidence in [0, 1]. Reweighting by it targets p(y) confidence(y); by itself it bounds nothing:
-    `PairVerifier` does.
+    `PairVerifier` does. As the twist of `particle_filtering(..., accepted=PairVerifier(...))` it steers and is divided
+    out: the law is the language model's given acceptance, with the verifier's bound.
     """
 
     predict: Callable[[Any], EpistemicPrediction]

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from probinf.verifiers.pairs._checks import check_beta
 from probinf.verifiers.pairs._estimates import squared_error_from_pairs
@@ -28,7 +28,7 @@ def error_ratio_bound(
     """An upper bound on E[(p - p(y | X))^2 / max(variance, floor)], from held-out pairs of responses.
 
     `first` and `second` say whether the responses to each input were y. The bound is for one class; for both of two it
-    is the same, for one of K use alpha / K.
+    is the same, for all of K see `error_ratio_bounds`.
 
     Law: with probability at least 1 - alpha over the held-out pairs, an upper bound; and then, for every beta,
     P(|p - p(y | X)| >= half_width(bound, variance, beta)) <= beta over X as in the held-out pairs, which are
@@ -43,6 +43,35 @@ def error_ratio_bound(
         raise ValueError(f"the floor of the variance must be positive, got {floor}: without one nothing is bounded")
     ratio = squared_error_from_pairs(probability, first, second) / jnp.maximum(variance, floor)
     return mean_upper_bound(ratio, -0.25 / floor, 1 / floor, alpha=alpha, method=method)
+
+
+def error_ratio_bounds(
+    probability: Float[Array, "N K"],
+    variance: Float[Array, "N K"],
+    first: Int[Array, " N"],
+    second: Int[Array, " N"],
+    *,
+    floor: float = 0.01,
+    alpha: float = 0.05,
+    method: str = "betting",
+) -> Float[Array, " K"]:
+    """`error_ratio_bound` of every class, each at alpha / K; `first` and `second` are the responses.
+
+    Law: with probability at least 1 - alpha over the held-out pairs, upper bounds all together (Bonferroni), and then
+    for every beta and every class what `error_ratio_bound` says of one. An answer that is chosen among the classes
+    after looking at the model can miss with K beta, the sum of what they miss.
+
+    Raises: as `error_ratio_bound`.
+
+    Source: arXiv 2402.08733, section 4.2, which states two classes.
+    """
+    check_beta(alpha)
+    classes = probability.shape[1]
+
+    def bound(p: Array, v: Array, y: Array) -> Array:
+        return error_ratio_bound(p, v, first == y, second == y, floor=floor, alpha=alpha / classes, method=method)
+
+    return jax.vmap(bound, in_axes=(1, 1, 0))(probability, variance, jnp.arange(classes))
 
 
 def half_width(

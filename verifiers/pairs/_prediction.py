@@ -13,11 +13,11 @@ from probinf.verifiers.pairs._checks import check_covariance, check_gate, check_
 
 
 class EpistemicPrediction(eqx.Module):
-    """Probabilities of K classes, and the covariance of the true probabilities about them.
+    """Probabilities of K classes, and the variance of the true probability of each about its own.
 
     Law: (p, S) is second-order calibrated if, for some grouping of the inputs, p(x) is the mean and S(x) the covariance
-    of p(. | X) over the inputs X in the group of x, weighted as they occur. All that is promised rests on this, and
-    only on average over the p(X) of training: nothing is promised off it.
+    of p(. | X) over the inputs X in the group of x, weighted as they occur. All that is promised rests on this (of S on
+    the variances alone), and only on average over the p(X) of training: nothing is promised off it.
 
     Source: arXiv 2402.08733, section 2.
     """
@@ -29,10 +29,6 @@ class EpistemicPrediction(eqx.Module):
 
     @property
     @abc.abstractmethod
-    def covariance(self) -> Float[Array, "K K"]:
-        """Covariance of p(. | X) over the group."""
-
-    @property
     def variance(self) -> Float[Array, " K"]:
         """Epistemic variance of each class: how far, squared and on average, its probability is from the truth.
 
@@ -41,7 +37,6 @@ class EpistemicPrediction(eqx.Module):
 
         Source: arXiv 2402.08733, section 4.1.
         """
-        return jnp.diagonal(self.covariance)
 
     @property
     def aleatoric_variance(self) -> Float[Array, " K"]:
@@ -63,7 +58,21 @@ class EpistemicPrediction(eqx.Module):
         return jnp.where(p > 0, jnp.where(v > 0, jax.nn.sigmoid(log_odds), 1.0), 0.0)
 
 
-class Moments(EpistemicPrediction):
+class CovariancePrediction(EpistemicPrediction):
+    """A prediction that also knows how the true probabilities vary together."""
+
+    @property
+    @abc.abstractmethod
+    def covariance(self) -> Float[Array, "K K"]:
+        """Covariance of p(. | X) over the group."""
+
+    @property
+    def variance(self) -> Float[Array, " K"]:
+        """The diagonal of the covariance."""
+        return jnp.diagonal(self.covariance)
+
+
+class Moments(CovariancePrediction):
     """Any probabilities with any covariance.
 
     Raises: ValueError for probabilities that do not sum to one, fewer than two classes, and negative variances.
@@ -88,7 +97,7 @@ class Moments(EpistemicPrediction):
         return self.given_covariance
 
 
-class Mixture(EpistemicPrediction):
+class Mixture(CovariancePrediction):
     """A mixture of distributions: responses are alike and independent given which component the input belongs to.
 
     Every second-order calibrated prediction is one (de Finetti), so symmetry and positive semi-definiteness hold by
@@ -131,7 +140,7 @@ class Mixture(EpistemicPrediction):
         return jnp.sum(jax.scipy.special.entr(self.probabilities)) - self.aleatoric_entropy
 
 
-class Dirichlet(EpistemicPrediction):
+class Dirichlet(CovariancePrediction):
     """The second response copies the first with probability `gate`, else is drawn afresh (a Polya urn).
 
     After n responses the chance of a copy is n gate / (1 + (n - 1) gate).
@@ -173,7 +182,7 @@ class Dirichlet(EpistemicPrediction):
         return jnp.sum(jnp.log(jnp.where(before == 0, self.probabilities[responses], chance)))
 
 
-class PairTable(EpistemicPrediction):
+class PairTable(CovariancePrediction):
     """Any joint distribution of two responses.
 
     A table that was fitted freely is neither symmetric nor are its variances positive: `symmetrized` and `projected`

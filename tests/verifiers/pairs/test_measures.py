@@ -13,6 +13,7 @@ from probinf.verifiers.pairs import (
     Dirichlet,
     covered,
     error_ratio_bound,
+    error_ratio_bounds,
     expected_calibration_error,
     half_width,
     mean_upper_bound,
@@ -135,6 +136,33 @@ def test_intervals_from_pairs_hold_for_a_model_that_is_wrong(x64):
         assert least <= np.mean(np.abs(0.5 - truth) >= np.asarray(half_width(bound, variance, beta))) <= beta
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_the_bounds_of_all_classes_are_those_of_each_at_a_part_of_alpha(method, x64):
+    rng = np.random.default_rng(0)
+    p, v = jnp.asarray(rng.dirichlet(np.ones(4), 50)), jnp.asarray(rng.uniform(size=(50, 4)) * 0.1)
+    first, second = jnp.asarray(rng.integers(0, 4, size=(2, 50)))
+    found = error_ratio_bounds(p, v, first, second, floor=0.02, alpha=0.1, method=method)
+    for y in range(4):
+        one = error_ratio_bound(p[:, y], v[:, y], first == y, second == y, floor=0.02, alpha=0.025, method=method)
+        assert float(found[y]) == pytest.approx(float(one), abs=1e-12)
+
+
+def test_the_bounds_of_all_classes_fail_together_no_more_often_than_alpha(x64):
+    # Three kinds of inputs that the model cannot tell apart: sure of one class each, so that all ratios are the same.
+    n, runs, alpha, floor = 100, 2000, 0.3, 0.05
+    p, v = jnp.full((n, 3), 1 / 3), jnp.zeros((n, 3))
+    ratio = (2 / 3 * (1 / 3) ** 2 + 1 / 3 * (2 / 3) ** 2) / floor
+
+    def bounds(key):
+        y = jax.random.randint(key, (n,), 0, 3)
+        return error_ratio_bounds(p, v, y, y, floor=floor, alpha=alpha)
+
+    found = np.asarray(jax.jit(jax.vmap(bounds))(jax.random.split(jax.random.key(0), runs)))
+    failures = int((found.min(axis=1) < ratio).sum())
+    # Bounds that failed together with probability alpha exactly would fail this with probability 1e-6.
+    assert failures <= stats.binom.isf(1e-6, runs, alpha)
+
+
 def test_rates_and_methods_that_do_not_exist_are_refused():
     half = jnp.full(10, 0.5)
     with pytest.raises(ValueError, match="in \\(0, 1\\)"):
@@ -143,5 +171,7 @@ def test_rates_and_methods_that_do_not_exist_are_refused():
         Admitted(Dirichlet(half[:2], 0.1), 0.0)
     with pytest.raises(ValueError, match="floor of the variance"):
         error_ratio_bound(half, half, half > 0, half > 0, floor=0.0)
+    with pytest.raises(ValueError, match="in \\(0, 1\\)"):
+        error_ratio_bounds(half[:, None], half[:, None], jnp.zeros(10, int), jnp.zeros(10, int), alpha=1.5)
     with pytest.raises(ValueError, match="the method is"):
         mean_upper_bound(half, 0.0, 1.0, method="exact")

@@ -82,6 +82,31 @@ def test_an_ensemble_of_single_responses_does_not():
     assert float(found.variance[1]) < 0.01
 
 
+def copies(key):
+    """One annotator, taken twice."""
+    x, y = two_coins(key, 1)
+    return x, jnp.concatenate([y, y])
+
+
+def beyond(key):
+    """A class that the network does not have."""
+    x, y = two_coins(key, 2)
+    return x, y + 1
+
+
+def test_copies_are_refused_before_training_also_under_vmap():
+    build, config = functools.partial(coin_network, head=MixtureHead), PairTraining(steps=1, batch=2)
+    with pytest.raises(ValueError, match="one annotator was taken twice"):
+        train_pairs(jax.random.key(0), build, copies, config)
+    with pytest.raises(ValueError, match="one annotator was taken twice"):
+        eqx.filter_vmap(lambda key: train_pairs(key, build, copies, config)[0])(jax.random.split(jax.random.key(0), 2))
+    with pytest.raises(ValueError, match="must be classes 0 to 1"):
+        train_pairs(jax.random.key(0), build, beyond, config)
+    # Data that are traced cannot be looked at.
+    traced = jax.jit(lambda key: train_pairs(key, build, copies, config)[1])
+    assert traced(jax.random.key(0)).shape == (1,)
+
+
 def test_the_loss_of_a_table_takes_both_orders():
     table = PairTable(jnp.array([[0.1, 0.2], [0.4, 0.3]]))
     expected = -0.25 * (np.log(0.2) + np.log(0.4))

@@ -1,0 +1,95 @@
+"""The exact law of a majority vote: over independent voters, and over the subsets of the samples at hand."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import gammaln
+from jaxtyping import Array, Float, Int
+
+# A float, so that it survives addition where -inf would turn into NaN in a derivative.
+_NEVER = -1e30
+
+
+def majority_law(log_p: Float[Array, " answers"], n: int) -> Float[Array, " answers"]:
+    """The chance of each answer to win the vote of n independent voters, ties shared equally.
+
+    Law: P(a wins) = sum over counts of the multinomial probability times 1[a is a mode] / (number of modes). Where the
+    first of equals wins, as in `self_consistency`, the chance is the same, because the order of the voters is random.
+
+    log_p: log-probability of each answer, of sum one; what does not answer has no entry, and must be conditioned away.
+    The first entry is maj@n where the first answer is the right one. Exact, in time cubic in n; for many tasks use
+    `jax.vmap`.
+
+    Raises: ValueError for fewer than one voter.
+    """
+    _check_voters(n)
+    counts = jnp.arange(n + 1.0)[None, :]
+    # Zero votes for an answer that never comes are certain.
+    powers = jnp.where(counts == 0, 0.0, counts * jnp.maximum(log_p, _NEVER)[:, None])
+    log_terms = powers - gammaln(counts + 1)
+    return jnp.exp(_log_won(log_terms, n) + gammaln(n + 1.0))
+
+
+def majority_at_k(counts: Int[Array, " answers"], k: int) -> Float[Array, " answers"]:
+    """The chance of each answer to win the vote of k of the samples at hand, ties shared equally.
+
+    Law: the average over all subsets of k of the n samples, in which answer a was given counts[a] times: unbiased for
+    `majority_law(log_p, k)` (a U-statistic). A sample without an answer counts as an answer of its own.
+
+    Raises: ValueError for fewer than one voter, and for a subset larger than the samples, unless traced.
+    """
+    _check_voters(k)
+    n = jnp.sum(counts)
+    if not isinstance(n, jax.core.Tracer) and int(n) < k:
+        raise ValueError(f"a vote of k={k} needs at least as many samples, got {int(n)}")
+    chosen, given = jnp.arange(k + 1.0)[None, :], counts.astype(float)[:, None]
+    log_terms = jnp.where(chosen <= given, _log_binomial(given, jnp.minimum(chosen, given)), _NEVER)
+    total = n.astype(float)
+    log_all = jnp.where(total >= k, _log_binomial(jnp.maximum(total, float(k)), float(k)), jnp.nan)
+    return jnp.exp(_log_won(log_terms, k) - log_all)
+
+
+def _log_won(log_terms: Float[Array, "answers voters"], n: int) -> Float[Array, " answers"]:
+    """Log of sum over counts c of prod_b exp(log_terms[b, c_b]) * 1[a is a mode] / modes, with sum c = n.
+
+    Sharing a tie among 1 + t modes is the integral of s^t over s in [0, 1], so each other answer that ties gets a
+    factor s; the integrand is a polynomial in s of degree below the number of answers, which Gauss's rule sums exactly.
+    """
+    answers = log_terms.shape[0]
+    nodes, weights = np.polynomial.legendre.leggauss(answers // 2 + 1)
+    log_s = jnp.asarray(np.log((nodes + 1) / 2), log_terms.dtype)
+    log_w = jnp.asarray(np.log(weights / 2), log_terms.dtype)
+    counts = jnp.arange(n + 1)
+
+    def given(a: Int[Array, ""], c: Int[Array, ""], log_s: Float[Array, ""]) -> Float[Array, ""]:
+        """Answer a wins with c votes, where every answer that ties counts s."""
+        others = jnp.where(counts < c, 0.0, jnp.where(counts == c, log_s, _NEVER))
+        winner = jnp.where(counts == c, 0.0, _NEVER)
+        mine = (jnp.arange(answers) == a)[:, None]
+        factors = jnp.maximum(log_terms + jnp.where(mine, winner[None, :], others[None, :]), _NEVER)
+        start = jnp.where(counts == 0, 0.0, _NEVER)
+        return jax.lax.scan(lambda total, row: (_convolved(total, row), None), start, factors)[0][n]
+
+    over_s = jax.vmap(given, (None, None, 0))
+    per_count = lambda a, c: jax.nn.logsumexp(over_s(a, c, log_s) + log_w)  # noqa: E731
+    per_answer = lambda a: jax.nn.logsumexp(jax.vmap(lambda c: per_count(a, c))(counts[1:]))  # noqa: E731
+    return jax.lax.map(per_answer, jnp.arange(answers))
+
+
+def _convolved(a: Float[Array, " voters"], b: Float[Array, " voters"]) -> Float[Array, " voters"]:
+    """The product of two power series given by the logs of their coefficients, to the same order."""
+    order = jnp.arange(len(a))
+    back = order[:, None] - order[None, :]
+    terms = jnp.where(back >= 0, a[jnp.maximum(back, 0)] + b[None, :], _NEVER)
+    return jnp.maximum(jax.nn.logsumexp(terms, axis=1), _NEVER)
+
+
+def _log_binomial(n: Float[Array, "..."], k: Float[Array, "..."] | float) -> Float[Array, "..."]:
+    return gammaln(n + 1) - gammaln(k + 1.0) - gammaln(n - k + 1)
+
+
+def _check_voters(n: int) -> None:
+    if n < 1:
+        raise ValueError(f"a vote needs at least one voter, got {n}")

@@ -1,0 +1,115 @@
+"""Coverage beyond the samples, with difficulties that have a Beta distribution."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.scipy.special import ndtri
+from jaxtyping import Array, Float
+
+from probinf.verifiers.imperfect._beta import BetaPopulation
+from probinf.verifiers.imperfect._checks import as_attempts, as_float
+from probinf.verifiers.imperfect._gamma import log_beta_moment, log_gamma_ratio
+from probinf.verifiers.imperfect._intervals import Interval, _check_level
+
+
+class BetaBinomialFit(NamedTuple):
+    """The population of largest likelihood, and the inverse of the observed information of its log-parameters."""
+
+    population: BetaPopulation
+    covariance: Float[Array, "2 2"]
+
+    def coverage(self, attempts: Any) -> Float[Array, "*K"]:
+        """The chance that one of K samples of a new task is correct."""
+        k = as_attempts(attempts)
+        return -jnp.expm1(_log_miss(jnp.log(jnp.stack([self.population.alpha, self.population.beta])), k))
+
+    def interval(self, attempts: Any, *, level: float = 0.95) -> Interval:
+        """Intervals of the coverage by the delta method, on the scale of the log of the log of the chance to miss.
+
+        Law: `level` as the number of tasks grows, if difficulties have a Beta distribution; else about a number that
+        is off.
+        """
+        _check_level(level)
+        k = as_attempts(attempts, least=1)
+        theta = jnp.log(jnp.stack([self.population.alpha, self.population.beta]))
+
+        def of(k: Array) -> tuple[Array, Array]:
+            value, slope = jax.value_and_grad(lambda t: jnp.log(-_log_miss(t, k)))(theta)
+            reach = ndtri((1 + level) / 2) * jnp.sqrt(slope @ self.covariance @ slope)
+            return -jnp.expm1(-jnp.exp(value - reach)), -jnp.expm1(-jnp.exp(value + reach))
+
+        lower, upper = jax.vmap(of)(k.ravel())
+        return Interval(lower.reshape(k.shape), upper.reshape(k.shape))
+
+
+def fit_beta_binomial(correct: Any, total: Any) -> BetaBinomialFit:
+    """Fits difficulties p ~ Beta(alpha, beta) to `correct` of `total` samples of each task, by largest likelihood.
+
+    The exponent of the coverage's power law is minus alpha. Pass accepted samples for coverage as the verifier sees
+    it, correct ones for the truth.
+
+    Raises: ValueError for counts that are none, and where all samples are correct, or none: nothing varies.
+
+    Source: arXiv 2502.17578 (Schaeffer et al.), for the link to power laws.
+    """
+    x, n = jnp.broadcast_arrays(as_float(correct), as_float(total))
+    if not isinstance(x, Tracer) and not isinstance(n, Tracer):
+        values, totals = np.asarray(x), np.asarray(n)
+        if values.ndim != 1 or not np.all((values >= 0) & (values <= totals) & (totals > 0)):
+            raise ValueError("correct counts, for each task, samples out of a total of at least one")
+        if values.sum() in (0, totals.sum()):
+            raise ValueError("all samples are alike, so any steep enough population fits: take harder or easier tasks")
+
+    def loss(theta: Array) -> Array:
+        a, b = jnp.exp(theta)
+        a, b = jnp.broadcast_to(a, x.shape), jnp.broadcast_to(b, x.shape)
+        # (a)_x (b)_(n - x) / (a + b)_n, without the constant.
+        log_likelihood = log_gamma_ratio(a, x) + log_gamma_ratio(b, n - x) - log_gamma_ratio(a + b, n)
+        # Next to no prior, so that a flat likelihood has a maximum.
+        return -jnp.sum(log_likelihood) + 1e-4 * jnp.sum(theta**2)
+
+    mean = jnp.clip(jnp.mean(x / n), 0.01, 0.99)
+    theta, hessian = newton(loss, jnp.log(jnp.stack([mean, 1 - mean])))
+    a, b = jnp.exp(theta)
+    (p, q), (_, r) = hessian
+    inverse = jnp.stack([jnp.stack([r, -q]), jnp.stack([-q, p])]) / (p * r - q * q)
+    return BetaBinomialFit(BetaPopulation(a, b), inverse)
+
+
+def newton(loss: Any, start: Float[Array, " d"], steps: int = 60) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
+    """A minimum of a smooth function of two or three numbers, and the Hessian there, by damped Newton steps."""
+
+    def step(_: Any, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        theta, damping = state
+        value, gradient = jax.value_and_grad(loss)(theta)
+        hessian = jax.hessian(loss)(theta)
+        # Strong enough to be positive definite wherever the function is not convex.
+        floor = damping * (1 + jnp.max(jnp.abs(hessian)))
+        trial = theta - solve(hessian + floor * jnp.eye(theta.shape[0], dtype=theta.dtype), gradient)
+        trial = theta + jnp.clip(trial - theta, -2.0, 2.0)
+        better = loss(trial) <= value
+        return jnp.where(better, trial, theta), jnp.where(better, damping / 8, jnp.minimum(damping * 8, 1e6))
+
+    theta, _ = jax.lax.fori_loop(0, steps, step, (start, jnp.asarray(1e-3, start.dtype)))
+    return theta, jax.hessian(loss)(theta)
+
+
+def solve(matrix: Float[Array, "d d"], vector: Float[Array, " d"]) -> Float[Array, " d"]:
+    """Gaussian elimination without pivots, written out: batched LAPACK calls wait for each other on few cores."""
+    rows = [jnp.concatenate([row, v[None]]) for row, v in zip(matrix, vector, strict=True)]
+    d = len(rows)
+    for i in range(d):
+        rows[i] = rows[i] / rows[i][i]
+        rows = [row if j == i else row - row[i] * rows[i] for j, row in enumerate(rows)]
+    return jnp.stack([row[d] for row in rows])
+
+
+def _log_miss(theta: Float[Array, " 2"], k: Array) -> Array:
+    """Log E[(1 - p)^k] = log (b)_k / (a + b)_k."""
+    a, b = (jnp.broadcast_to(x, k.shape) for x in jnp.exp(theta))
+    return log_beta_moment(b, a, k)

@@ -1,0 +1,169 @@
+"""Intervals: of a proportion, of a mean over tasks, of a whole curve, and of a ceiling that is known in part."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.scipy.special import betainc
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from probinf._choice import check_key
+from probinf.verifiers.imperfect._checks import as_float
+from probinf.verifiers.imperfect._counts import SampleCounts
+
+
+class Interval(NamedTuple):
+    """The ends of an interval, or of many."""
+
+    lower: Float[Array, "*K"]
+    upper: Float[Array, "*K"]
+
+
+def clopper_pearson(successes: Any, trials: Any, *, level: float = 0.95) -> Interval:
+    """The exact interval of a proportion, such as the PPV of a task from its accepted samples.
+
+    Law: holds the proportion with probability at least `level`, at every proportion and number of trials; often more.
+    Without trials it is [0, 1].
+
+    Raises: ValueError for a level outside (0, 1), and more successes than trials.
+
+    Source: Clopper and Pearson, Biometrika 26 (1934).
+    """
+    _check_level(level)
+    x, n = jnp.broadcast_arrays(as_float(successes), as_float(trials))
+    if not isinstance(x, Tracer) and not isinstance(n, Tracer) and not bool(jnp.all((x >= 0) & (x <= n))):
+        raise ValueError("successes must be between zero and the number of trials")
+    tail = (1 - level) / 2
+    lower = _beta_quantile(tail, jnp.maximum(x, 1.0), n - x + 1)
+    upper = _beta_quantile(1 - tail, x + 1, jnp.maximum(n - x, 1.0))
+    return Interval(jnp.where(x > 0, lower, 0.0), jnp.where(x < n, upper, 1.0))
+
+
+def acceptance_bound(trials: Any, *, level: float = 0.95) -> Float[Array, "*K"]:
+    """An upper bound on the chance of acceptance of a task none of whose samples were accepted, 1 - (1 - level)^(1/n).
+
+    Law: P(none accepted) <= 1 - level where the chance is at least this.
+    """
+    _check_level(level)
+    return -jnp.expm1(jnp.log1p(-level) / as_float(trials))
+
+
+def task_interval(
+    key: PRNGKeyArray, scores: Float[Array, "N *K"], *, level: float = 0.95, draws: int = 2000
+) -> Interval:
+    """Intervals of the mean over tasks, one for each K by itself, by the studentized bootstrap of tasks.
+
+    Tasks are what was sampled: `scores` are one row for each, such as `estimate_utilities`.
+
+    Law: `level` as the number of tasks grows, with errors of its inverse.
+
+    Raises: ValueError for fewer than two tasks, and a level outside (0, 1); TypeError for a legacy key.
+
+    Source: Efron and Tibshirani (1993), section 12.5.
+    """
+    mean, error, flat = _moments(key, scores, level)
+
+    def draw(key: PRNGKeyArray) -> Array:
+        rows = flat[jax.random.randint(key, (flat.shape[0],), 0, flat.shape[0])]
+        error = jnp.std(rows, axis=0, ddof=1) / jnp.sqrt(flat.shape[0])
+        return jnp.where(error > 0, (jnp.mean(rows, axis=0) - mean) / jnp.where(error > 0, error, 1.0), 0.0)
+
+    ratios = jax.lax.map(draw, jax.random.split(key, draws), batch_size=64)
+    low, high = jnp.quantile(ratios, jnp.asarray([(1 - level) / 2, (1 + level) / 2], flat.dtype), axis=0)
+    shape = scores.shape[1:]
+    return Interval((mean - high * error).reshape(shape), (mean - low * error).reshape(shape))
+
+
+def simultaneous_band(
+    key: PRNGKeyArray, scores: Float[Array, "N K"], *, level: float = 0.95, draws: int = 2000
+) -> Interval:
+    """A band that holds the means over tasks of all K at once: the mean and c standard errors to either side.
+
+    c is the quantile of the largest ratio under random signs of the tasks' residuals (a multiplier bootstrap), each
+    ratio with its own standard error.
+
+    Law: `level` as the number of tasks grows.
+
+    Raises: ValueError for fewer than two tasks, and a level outside (0, 1); TypeError for a legacy key.
+
+    Source: Montiel Olea and Plagborg-Moller, J. Applied Econometrics 34 (2019); Davidson and Flachaire, J.
+    Econometrics 146 (2008), for signs as multipliers.
+    """
+    mean, error, flat = _moments(key, scores, level)
+    n = flat.shape[0]
+    varies = (error > 0)[None]
+    residuals = jnp.where(varies, (flat - mean[None]) / jnp.where(varies, error[None] * n, 1.0), 0.0)
+    square = jnp.sum(residuals**2, axis=0)[None]
+    signs = jax.random.rademacher(key, (draws, n), flat.dtype)
+    sums = signs @ residuals
+    # The standard error of signed residuals is known from their sum alone: their squares do not change.
+    spread = (square - sums**2 / n) * n / (n - 1)
+    ratios = jnp.where(spread > 0, jnp.abs(sums) / jnp.sqrt(jnp.where(spread > 0, spread, 1.0)), 0.0)
+    c = jnp.quantile(jnp.max(ratios, axis=1), level)
+    return Interval(mean - c * error, mean + c * error)
+
+
+def plausible_attempts(band: Interval) -> Bool[Array, " K"]:
+    """Which K may be the best, as far as a simultaneous band tells: those that reach the highest lower end.
+
+    Law: holds every best K with at least the probability of the band.
+    """
+    return band.upper >= jnp.max(band.lower)
+
+
+def ceiling_bounds(counts: SampleCounts) -> Interval:
+    """Between what the ceiling of these tasks lies: one without an accepted sample may have any PPV.
+
+    Law: the ends are unbiased for those of the identified set, in which such tasks count 0, or 1.
+    """
+    scores = _ceiling_scores(counts)
+    return Interval(*(jnp.mean(score) for score in scores))
+
+
+def ceiling_interval(key: PRNGKeyArray, counts: SampleCounts, *, level: float = 0.95, draws: int = 2000) -> Interval:
+    """An interval about `ceiling_bounds` for the population that the tasks were drawn from.
+
+    Law: each end misses its end of the identified set with probability (1 - level) / 2 as the number of tasks grows,
+    so the whole set, and with it the ceiling, is inside with probability `level` at least.
+    """
+    scores = jnp.stack(_ceiling_scores(counts), axis=1)
+    ends = task_interval(key, scores, level=level, draws=draws)
+    return Interval(jnp.maximum(ends.lower[0], 0.0), jnp.minimum(ends.upper[1], 1.0))
+
+
+def _ceiling_scores(counts: SampleCounts) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+    ppv = counts.correct / jnp.maximum(counts.accepted, 1)
+    return ppv, jnp.where(counts.accepted > 0, ppv, 1.0)
+
+
+def _moments(key: PRNGKeyArray, scores: Array, level: float) -> tuple[Array, Array, Array]:
+    """Mean, standard error, and scores with one axis after that of tasks."""
+    check_key(key)
+    _check_level(level)
+    n = scores.shape[0]
+    if n < 2:
+        raise ValueError(f"an interval over tasks needs at least two, got {n}")
+    flat = scores.reshape(n, -1)
+    return jnp.mean(flat, axis=0), jnp.std(flat, axis=0, ddof=1) / np.sqrt(n), flat
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"the level of an interval lies in (0, 1), such as 0.95, got {level}")
+
+
+def _beta_quantile(probability: float, a: Array, b: Array) -> Array:
+    """The quantile of Beta(a, b), by bisection."""
+
+    def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = ends
+        middle = 0.5 * (low + high)
+        below = betainc(a, b, middle) < probability
+        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+    low, high = jax.lax.fori_loop(0, 60, halve, (jnp.zeros_like(a), jnp.ones_like(a)))
+    return 0.5 * (low + high)
