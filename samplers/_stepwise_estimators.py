@@ -218,8 +218,8 @@ def _check_question(model: VariableModel, question: Question) -> None:
     target, given, value = (int(x) for x in question)
     if target == given or not (0 <= target < model.size and 0 <= given < model.size and value in (0, 1)):
         raise ValueError(
-            f"a question names two different variables of the {model.size} and a value of 0 or 1, got {target}, {given} "
-            f"and {value}"
+            f"a question names two different variables of the {model.size} and a value of 0 or 1, got {target}, "
+            f"{given} and {value}"
         )
 
 

@@ -66,25 +66,30 @@ class TreeNetwork(Distribution):
     def log_marginals(self) -> Float[Array, "variables 2"]:
         """log P(x_i = a)."""
         rows = self._rows()
-        table = jnp.zeros((self.size, 2)).at[0].set(rows[0, 0])
-        for i in range(1, self.size):
-            table = table.at[i].set(_chain(table[self.parents[i]][None], rows[i])[0])
-        return table
+
+        def step(i: Array, table: Array) -> Array:
+            return table.at[i].set(_chain(table[self.parents[i]][None], rows[i])[0])
+
+        first = jnp.zeros((self.size, 2), rows.dtype).at[0].set(rows[0, 0])
+        return jax.lax.fori_loop(1, self.size, step, first)
 
     def log_conditionals(self) -> Float[Array, "variables 2 variables 2"]:
         """log P(x_j = b | x_i = a) at [i, a, j, b], for all pairs at once; 0 or -inf where i is j."""
         rows, marginals = self._rows(), self.log_marginals()
-        n, same = self.size, jnp.where(jnp.eye(2, dtype=bool), 0.0, -jnp.inf)
-        table = jnp.full((n, n, 2, 2), -jnp.inf).at[0, 0].set(same)
-        for j in range(1, n):
+        n, same = self.size, jnp.where(jnp.eye(2, dtype=bool), 0.0, -jnp.inf).astype(rows.dtype)
+
+        def step(j: Array, table: Array) -> Array:
             parent = self.parents[j]
             # Bayes: the parent given the child.
             up = (marginals[parent][:, None] + rows[j] - marginals[j][None]).T
-            before = jnp.arange(n) < j
-            down = _chain(table[:, parent], rows[j])
-            table = table.at[:, j].set(jnp.where(before[:, None, None], down, table[:, j]))
-            table = table.at[j].set(jnp.where(before[:, None, None], _chain(up, table[parent]), table[j]))
-            table = table.at[j, j].set(same)
+            before = (jnp.arange(n) < j)[:, None, None]
+            down = jnp.where(before, _chain(table[:, parent], rows[j]), table[:, j])
+            table = table.at[:, j].set(down)
+            up_all = jnp.where(before, _chain(up, table[parent]), table[j])
+            return table.at[j].set(up_all).at[j, j].set(same)
+
+        first = jnp.full((n, n, 2, 2), -jnp.inf, rows.dtype).at[0, 0].set(same)
+        table = jax.lax.fori_loop(1, n, step, first)
         return jnp.transpose(table, (0, 2, 1, 3))
 
     def _rows(self) -> Float[Array, "variables 2 2"]:
@@ -98,33 +103,37 @@ class TreeNetwork(Distribution):
 def next_hops(parents: Int[Array, " n"]) -> Int[Array, "n n"]:
     """At [i, j] the neighbor of i on the way to j; i itself where i is j."""
     n = parents.shape[0]
-    hop = jnp.broadcast_to(jnp.arange(n)[:, None], (n, n))
-    for j in range(1, n):
-        before, parent = jnp.arange(n) < j, parents[j]
-        towards = jnp.where(jnp.arange(n) == parent, j, hop[:, parent])
-        hop = hop.at[:, j].set(jnp.where(before, towards, hop[:, j]))
-        hop = hop.at[j].set(jnp.where(before, parent, hop[j]))
-    return hop
+    each = jnp.arange(n, dtype=jnp.int32)
+
+    def step(j: Array, hop: Array) -> Array:
+        parent = parents[j].astype(jnp.int32)
+        towards = jnp.where(each == parent, j, hop[:, parent]).astype(jnp.int32)
+        hop = hop.at[:, j].set(jnp.where(each < j, towards, hop[:, j]))
+        return hop.at[j].set(jnp.where(each < j, parent, hop[j]))
+
+    return jax.lax.fori_loop(1, n, step, jnp.broadcast_to(each[:, None], (n, n)))
 
 
 def path_between(hop: Int[Array, "n n"], start: Int[Array, ""], end: Int[Array, ""]) -> Int[Array, " m"]:
     """The variables strictly between two of a tree, in order, and -1 after them; m is n - 2."""
-    at, found = hop[start, end], []
-    for _ in range(hop.shape[0] - 2):
-        found.append(jnp.where(at == end, -1, at))
-        at = hop[at, end]
-    return jnp.stack(found)
+
+    def step(at: Array, _: None) -> tuple[Array, Array]:
+        return hop[at, end], jnp.where(at == end, -1, at)
+
+    return jax.lax.scan(step, hop[start, end], None, length=hop.shape[0] - 2)[1]
 
 
 def tree_distances(hop: Int[Array, "n n"]) -> Int[Array, "n n"]:
     """The number of edges between each two variables."""
     n = hop.shape[0]
-    at, count = jnp.broadcast_to(jnp.arange(n)[:, None], (n, n)), jnp.zeros((n, n), jnp.int32)
-    ends = jnp.broadcast_to(jnp.arange(n)[None, :], (n, n))
-    for _ in range(n - 1):
-        count = count + (at != ends)
-        at = hop[at, ends]
-    return count
+    starts, ends = (jnp.broadcast_to(x, (n, n)) for x in (jnp.arange(n)[:, None], jnp.arange(n)[None, :]))
+
+    def step(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
+        at, count = carry
+        return (hop[at, ends], count + (at != ends)), None
+
+    start = (starts.astype(hop.dtype), jnp.zeros((n, n), jnp.int32))
+    return jax.lax.scan(step, start, None, length=n - 1)[0][1]
 
 
 def random_tree_network(key: PRNGKeyArray, size: int, *, chain: bool = False, least: float = 0.0) -> TreeNetwork:

@@ -63,6 +63,7 @@ from probinf.figures.particle_scaling_lm import (
     particle_scaling_lm_data,
     plot_particle_scaling_lm,
 )
+from probinf.figures.reasoning_gap import plot_reasoning_gap, reasoning_gap_claims, reasoning_gap_data
 from probinf.figures.validity_bias import plot_validity_bias, validity_bias_claims, validity_bias_data
 from probinf.figures.validity_errors import plot_validity_errors, validity_errors_claims, validity_errors_data
 from probinf.figures.validity_evidence import (
@@ -192,6 +193,7 @@ FIGURES = {
             pairs_images_claims,
             group="pairs",
         ),
+        Figure("reasoning_gap", "arXiv:2304.03843", reasoning_gap_data, plot_reasoning_gap, reasoning_gap_claims),
         Figure(
             "validity_errors",
             "arXiv:1711.03219",

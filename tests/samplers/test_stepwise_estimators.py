@@ -38,7 +38,6 @@ def _truth(net, question):
 def _expected(sampler):
     """Mass of the cloud, and of the cloud times the probability, by enumerating every choice."""
 
-
     def run(key, sampler):
         cloud, _ = sampler(key, spawn(1))
         mass = jnp.exp(cloud.log_z)
