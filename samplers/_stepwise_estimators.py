@@ -199,9 +199,9 @@ def free(model: VariableModel, question: Question, *, max_steps: int) -> Sampler
 
     A lane that has not named the target after `max_steps` names has weight zero.
 
-    Law: () -> the model's own traces that came to the target (PROPER; the mass is the chance to come there). The weighted
-    mean probability is only consistent, and for the model's answer *given that it came there*: `exp(log_z)` says how
-    often that is, and belongs beside every such estimate.
+    Law: () -> the model's own traces that came to the target (PROPER; the mass is the chance to come there). The
+    weighted mean probability is only consistent, and for the model's answer *given that it came there*: `exp(log_z)`
+    says how often that is, and belongs beside every such estimate.
 
     Raises: ValueError for no step, or a question about the given variable.
     """

@@ -64,7 +64,7 @@ class TreeNetwork(Distribution):
         return jnp.sum(self._rows()[each, self._above(x, each), x])
 
     def log_marginals(self) -> Float[Array, "variables 2"]:
-        """log P(x_i = a)."""
+        """Log P(x_i = a)."""
         rows = self._rows()
 
         def step(i: Array, table: Array) -> Array:
@@ -74,7 +74,7 @@ class TreeNetwork(Distribution):
         return jax.lax.fori_loop(1, self.size, step, first)
 
     def log_conditionals(self) -> Float[Array, "variables 2 variables 2"]:
-        """log P(x_j = b | x_i = a) at [i, a, j, b], for all pairs at once; 0 or -inf where i is j."""
+        """Log P(x_j = b | x_i = a) at [i, a, j, b], for all pairs at once; 0 or -inf where i is j."""
         rows, marginals = self._rows(), self.log_marginals()
         n, same = self.size, jnp.where(jnp.eye(2, dtype=bool), 0.0, -jnp.inf).astype(rows.dtype)
 

@@ -1,8 +1,8 @@
 """What the figure on the reasoning gap is to decide; written before it was run.
 
 No estimator had been measured before: the sizes of the smoke budget were set by the time that training takes. The
-directions are those of the paper's figures (100 variables, 1,000,000 strings, a transformer of 10 layers); the published
-values are differences of its mean squared errors.
+directions are those of the paper's figures (100 variables, 1,000,000 strings, a transformer of 10 layers); the
+published values are differences of its mean squared errors.
 """
 
 from __future__ import annotations

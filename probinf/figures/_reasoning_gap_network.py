@@ -32,7 +32,7 @@ class SetNetwork(VariableModel):
         """The number of variables."""
         return self.last.shape[1] // 2
 
-    def outputs(self, trace: Trace, target: Int[Array, ""]) -> Float[Array, "2 variables"]:
+    def outputs(self, trace: Trace, target: int | Int[Array, ""]) -> Float[Array, "2 variables"]:
         """Logits of each variable to be the next, and log-odds of each to be one."""
         here = trace.variables[:, None] == jnp.arange(self.size)[None]
         signs = jnp.sum(jnp.where(here, 2.0 * trace.values[:, None] - 1.0, 0.0), axis=0)
@@ -43,11 +43,13 @@ class SetNetwork(VariableModel):
         x = jax.nn.relu(x @ self.second + self.second_bias)
         return (x @ self.last + self.last_bias).reshape(2, self.size)
 
-    def log_next(self, trace: Trace, target: Int[Array, ""]) -> Float[Array, " variables"]:
+    def log_next(self, trace: Trace, target: int | Int[Array, ""]) -> Float[Array, " variables"]:
         """The logits."""
         return self.outputs(trace, target)[0]
 
-    def log_value(self, trace: Trace, target: Int[Array, ""], variable: Int[Array, ""]) -> Float[Array, " 2"]:
+    def log_value(
+        self, trace: Trace, target: int | Int[Array, ""], variable: int | Int[Array, ""]
+    ) -> Float[Array, " 2"]:
         """Of the two values of one variable."""
         return _log_values(self.outputs(trace, target)[1, variable])
 

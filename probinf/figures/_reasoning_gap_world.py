@@ -28,7 +28,7 @@ class World(NamedTuple):
 
 
 class Questions(NamedTuple):
-    """All questions about the held-out pairs: the truth, the target's marginal, and scaffolds (the path, and others)."""
+    """All questions about the held-out pairs: the truth, the target's marginal, and scaffolds (path, others)."""
 
     question: Question
     truth: Float[Array, " Q"]

@@ -59,11 +59,13 @@ class VariableModel(eqx.Module):
         """The number of variables."""
 
     @abc.abstractmethod
-    def log_next(self, trace: Trace, target: Int[Array, ""]) -> Float[Array, " variables"]:
+    def log_next(self, trace: Trace, target: int | Int[Array, ""]) -> Float[Array, " variables"]:
         """Unnormalized log-probability of each variable to be the next one."""
 
     @abc.abstractmethod
-    def log_value(self, trace: Trace, target: Int[Array, ""], variable: Int[Array, ""]) -> Float[Array, " 2"]:
+    def log_value(
+        self, trace: Trace, target: int | Int[Array, ""], variable: int | Int[Array, ""]
+    ) -> Float[Array, " 2"]:
         """Log-probability of each value of `variable` if it is the next one."""
 
 
@@ -95,12 +97,14 @@ class TabularModel(VariableModel):
         """The number of variables."""
         return self.log_nexts.shape[0]
 
-    def log_next(self, trace: Trace, target: Int[Array, ""]) -> Float[Array, " variables"]:
+    def log_next(self, trace: Trace, target: int | Int[Array, ""]) -> Float[Array, " variables"]:
         """The row of the last variable."""
         del target
         return self.log_nexts[trace.last[0]]
 
-    def log_value(self, trace: Trace, target: Int[Array, ""], variable: Int[Array, ""]) -> Float[Array, " 2"]:
+    def log_value(
+        self, trace: Trace, target: int | Int[Array, ""], variable: int | Int[Array, ""]
+    ) -> Float[Array, " 2"]:
         """The row of the last variable and its value."""
         del target
         i, a = trace.last
@@ -130,8 +134,8 @@ def local_model(
 
     Neighbors follow each other with their true conditionals; a variable after one that is no neighbor has its marginal,
     for nothing else is known of it. With a `shrinkage` s all tables are mixed with a uniform one of weight s, and a
-    pair that is never seen is uniform: the minimizer of (1 - s) times the cross-entropy to the data plus s times that to
-    uniform values; s = 1/2 is the setting of the published theorem. The next variable is any neighbor.
+    pair that is never seen is uniform: the minimizer of (1 - s) times the cross-entropy to the data plus s times that
+    to uniform values; s = 1/2 is the setting of the published theorem. The next variable is any neighbor.
 
     Raises: ValueError for a shrinkage outside [0, 1).
 

@@ -1,6 +1,7 @@
 """Honest deduction: answer only what follows from the premises, and abstain otherwise.
 
-Source: the tasks of Anchor (Honest deduction, alphaXiv digest); its training is not here.
+The idea and the two kinds of task, settled and with a step taken out, are those of the work on honest deduction known
+as Anchor; its training is not here.
 """
 
 from __future__ import annotations
