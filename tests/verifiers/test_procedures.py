@@ -83,7 +83,7 @@ def test_reward_in_a_filter_weighs_the_true_solution_by_its_chance():
     # Four tokens of three kinds: mass 1/81. Relative standard error .177, from 1/9 twice at 512 lanes; four of them.
     assert float(jnp.exp(cloud.log_z)) * 81 == pytest.approx(1, abs=0.71)
     alive = cloud.log_weights > -jnp.inf
-    assert alive.any() and bool(jnp.all(cloud.values.tokens[alive][:, :4] == truth.reshape(1, -1)))
+    assert alive.any() and bool(jnp.all(cloud.values.generation.tokens[alive] == truth.reshape(1, -1)))
 
 
 def test_bad_requests_are_refused():
