@@ -22,7 +22,7 @@ def plot_reasoning_gap(dataset: xarray.Dataset) -> Figure:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(13, 4.8), dpi=110)
         grid = figure.add_gridspec(
-            1, 3, left=0.145, right=0.985, top=0.74, bottom=0.13, wspace=0.25, width_ratios=[1.25, 1, 1]
+            1, 3, left=0.11, right=0.985, top=0.74, bottom=0.13, wspace=0.25, width_ratios=[1.25, 1, 1]
         )
         trainings, draws, seeds = (figure.add_subplot(grid[i]) for i in range(3))
         _trainings(trainings, dataset)
@@ -49,8 +49,7 @@ def _trainings(axes: Any, dataset: xarray.Dataset) -> None:
         marginal = float(part["marginal_error"].mean())
         axes.plot([marginal] * 2, [row - 0.36, row + 0.36], color=GRAY, linewidth=1,
                   label="marginal" if row == 0 else None)  # fmt: skip
-    ended = dataset["ended"].mean("seed").values
-    bare_rows(axes, [f"{name}\n{share:.0%} of free\nthoughts end" for name, share in zip(names, ended, strict=True)])
+    bare_rows(axes, names)
     axes.set_xlim(0, None)
     axes.legend(frameon=False, fontsize=8.5, ncols=3, loc="lower left", bbox_to_anchor=(-0.05, 1.0))
     axes.set_xlabel(f"mean squared error, {_DRAWS} draws")
