@@ -40,7 +40,8 @@ def reasoning_gap_data(
     """Train a network on every tree in every training, and ask it about pairs that it never saw together.
 
     Over `seed`, `training`, `estimator` and `draws`: `error` (mean squared error of the probability); over `seed` and
-    `training`: `ended` (chance that a free thought comes to the target: one, as long as it may name every variable), `left_out` (share of questions without a free
+    `training`: `ended` (chance that a free thought comes to the target: one, since it may name every variable),
+    `left_out` (share of questions without a free
     answer), `marginal_error`, `direct_to_marginal` (squared) and `loss` (nats); over `seed`, without sampling: what the
     exactly solvable tables do.
 
