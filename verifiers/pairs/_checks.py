@@ -10,6 +10,8 @@ from jaxtyping import Array, Float, Int
 
 # Sums of single-precision probabilities are off by this much and no more.
 _ROUNDING = 1e-4
+# Classes are numbered by 32-bit integers.
+_CLASSES = 2**31 - 1
 # So many inputs whose responses all agree are no accident, unless the answer is certain for each.
 _ENOUGH = 30
 
@@ -45,6 +47,18 @@ def check_gate(gate: Float[Array, "*batch"]) -> None:
     """Raises ValueError for a concrete gate outside [0, 1]."""
     if not isinstance(gate, Tracer) and not np.all((np.asarray(gate) >= 0) & (np.asarray(gate) <= 1)):
         raise ValueError(f"a gate is the probability of a copy and lies in [0, 1], got {gate}")
+
+
+def check_chains(states: int, length: int, components: int) -> None:
+    """Raises ValueError for a mixture of chains that has no sequences, or more than can be numbered."""
+    if states < 2 or length < 1 or components < 1:
+        raise ValueError(
+            f"a mixture of chains needs two states, a length and a component, got {states}, {length} and {components}"
+        )
+    if states**length > _CLASSES:
+        raise ValueError(
+            f"{states} states in {length} steps are more sequences than 32-bit numbers ({_CLASSES}): take shorter ones"
+        )
 
 
 def check_beta(beta: float | Float[Array, ""]) -> None:
