@@ -30,10 +30,13 @@ def citation(*used: Any) -> str:
     `particle_filtering` leaves no trace in the composition that it returns, so name it as well:
     `citation(sampler, particle_filtering)`. A part without a source, such as `Draw`, adds nothing.
 
-    Raises: ValueError for nothing to cite.
+    Raises: ValueError for nothing to cite; TypeError for what is no module, class or function.
     """
     if not used:
         raise ValueError("citation needs something that was used: a sampler, a kernel, a class or a function")
+    for thing in used:
+        if not (isinstance(thing, eqx.Module) or inspect.isclass(thing) or inspect.isroutine(thing)):
+            raise TypeError(f"citation takes samplers, kernels, classes and functions, got {type(thing).__name__}")
     known = bibliography()
     texts = [text for thing in used for text in sources(thing)]
     return "\n".join(r.bibtex for r in known if any(names(text, r) for text in texts))
@@ -61,10 +64,11 @@ def bibliography() -> tuple[Reference, ...]:
 
 def names(source: str, reference: Reference) -> bool:
     """Whether a `Source:` line names a reference: by its arXiv number, or by first author and year."""
-    if reference.eprint and reference.eprint in source:
+    if reference.eprint and re.search(rf"(?<![\d.]){re.escape(reference.eprint)}(?!\d)", source):
         return True
     fragments = _plain(source).split(";")
-    return any(reference.author in f and re.search(rf"\b{reference.year}\b", f) is not None for f in fragments)
+    said = rf"\b{re.escape(reference.author)}\b", rf"\b{reference.year}\b"
+    return any(all(re.search(word, fragment) for word in said) for fragment in fragments)
 
 
 def _lines_of(*documented: Any) -> Iterator[str]:

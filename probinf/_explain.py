@@ -60,11 +60,11 @@ def explain(sampler: Any, m: Measure | None = None) -> Explanation:
 
 
 def documented(kind: type | Any) -> tuple[str, str]:
-    """The first sentence of a docstring and the first of its `Law:` line, empty where there is none."""
+    """The first sentence of a docstring and its `Law:` line, empty where there is none."""
     text = inspect.cleandoc(kind.__doc__ or "")
     first = " ".join(text.split("\n\n")[0].split())
     law = re.search(r"^Law: (.*?)(?:\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
-    return first, re.split(r"(?<=\.) (?=[A-Z`])", " ".join(law[1].split()))[0] if law else ""
+    return first, " ".join(law[1].split()) if law else ""
 
 
 def parts(owner: Any) -> Iterator[tuple[str, Any]]:

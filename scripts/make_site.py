@@ -11,7 +11,6 @@ import sys
 import urllib.parse
 from pathlib import Path
 
-import probinf
 from probinf import Kernel, Sampler
 from probinf._explain import documented
 
@@ -34,6 +33,9 @@ API = {
     "verifiers": [
         "probinf.verifiers",
         "probinf.verifiers.pairs",
+        "probinf.verifiers.pairs.baselines",
+        "probinf.verifiers.imperfect",
+        "probinf.verifiers.programs",
     ],
     "validity": ["probinf.validity", "probinf.validity.planted"],
     "lm": ["probinf.lm"],
@@ -233,5 +235,4 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    assert probinf.__version__
     sys.exit(main())

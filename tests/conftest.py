@@ -6,10 +6,10 @@ import itertools
 import os
 from pathlib import Path
 
-# Compiling takes most of the time of the tests, and less by two fifths with less optimization and with the older way to
+# Compiling takes most of the time of the tests, and less by half without optimization and with the older way to
 # emit fusions. Before the first import of JAX; later versions of XLA may not know the flag, and would refuse to start.
 if importlib.metadata.version("jaxlib").startswith("0.10."):
-    _FLAGS = "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false"
+    _FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
     os.environ["XLA_FLAGS"] = f"{_FLAGS} {os.environ.get('XLA_FLAGS', '')}"
 
 import beartype.typing  # noqa: F401  (named inside TYPECHECKER)

@@ -6,6 +6,7 @@ do are added, each beside the right one.
 
 from __future__ import annotations
 
+from probinf.cases._budgets import budgets_bugs, budgets_cases
 from probinf.cases._core import core_cases
 from probinf.cases._interop import interop_bugs, interop_cases
 from probinf.cases._kernels import kernels_bugs, kernels_cases
@@ -15,6 +16,7 @@ from probinf.cases._reasoning_kernels import reasoning_kernels_bugs, reasoning_k
 from probinf.cases._representations import representations_bugs, representations_cases
 from probinf.cases._scale import scale_bugs, scale_cases
 from probinf.cases._selection import selection_bugs, selection_cases
+from probinf.cases._speculation import speculation_bugs, speculation_cases
 from probinf.cases._state_space import state_space_bugs, state_space_cases
 from probinf.cases._tempering import tempering_bugs, tempering_cases
 from probinf.cases._transformers import transformer_bugs, transformer_cases
@@ -39,6 +41,8 @@ def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *pairs_cases(),
         *votes_cases(),
         *selection_cases(),
+        *budgets_cases(),
+        *speculation_cases(),
     )
 
 
@@ -58,4 +62,6 @@ def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *pairs_bugs(),
         *votes_bugs(),
         *selection_bugs(),
+        *budgets_bugs(),
+        *speculation_bugs(),
     )

@@ -49,7 +49,7 @@ def micro_task_samples(path: Path | None = None) -> MicroTaskSamples:
     """
     path = data_path() if path is None else path
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             stored = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing: python -m probinf.figures._micro_tasks_run makes it") from None

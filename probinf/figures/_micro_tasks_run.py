@@ -153,7 +153,7 @@ def main() -> None:
     tasks = micro_tasks()
     found = run(default_model(), tasks, Cells(arguments.cells), lambda line: print(line, flush=True))
     with atomic_path(arguments.out) as path, path.open("wb") as file:
-        np.savez_compressed(file, **pack(tasks, found))
+        np.savez_compressed(file, **pack(tasks, found))  # pyright: ignore[reportArgumentType]
     print(f"{arguments.out}: {len(tasks)} tasks, {arguments.out.stat().st_size / 1000:.0f} kB")
 
 

@@ -22,7 +22,7 @@ _TABLES = (
     (("Kim", 12), ("Sam", 15), ("Ida", 11), ("Jon", 14)),
     (("Gus", 5), ("Hal", 8), ("Ivy", 1), ("Joe", 7)),
 )
-_JSON = (("city", "year", 1900, 2000), ("name", "age", 10, 20))
+_JSON = (("city", "year", 1900, 2000),)
 _EXAMPLES = {
     "word": (
         ("Write a word of 4 letters that starts with t.", "talk"),

@@ -37,7 +37,7 @@ def plot_pairs_lm(dataset: xarray.Dataset) -> Figure:
         _filter(figure.add_subplot(grid[2]), dataset)
         title(
             figure,
-            "Which letters are not in a word: a probe taught by pairs of answers, on SmolLM2's activation",
+            "Which letters are not in a word? The doubt of a probe on SmolLM2 against log-probability",
             f"{dataset.attrs['words']} words that SmolLM2 reads as one token; annotators name a letter of the word. "
             "AUROC of telling impossible letters\namong drawn answers to held-out words. "
             f"{dataset.sizes['seed']} seeds, each with its own fifth of the words held out; bars: 95 % intervals.",
@@ -65,8 +65,8 @@ def _filter(axes: Any, dataset: xarray.Dataset) -> None:
         axes.plot(part["beta"], part["filtered_wrong"], "o", linestyle=style, color=BLUE, markersize=4, label=world)
     top = float(dataset["beta"].max())
     axes.plot([0, top], [0, top], color=GRAY, linewidth=0.8)
-    axes.annotate("promised if calibrated", (0.6 * top, 0.6 * top), xytext=(4, -12), textcoords="offset points",
-                  color=GRAY, fontsize=8.5)  # fmt: skip
+    axes.annotate("promised if calibrated", (0.9 * top, 0.9 * top), xytext=(-8, 0), textcoords="offset points",
+                  color=GRAY, ha="right", fontsize=8.5)  # fmt: skip
     axes.set_xlim(0, top * 1.05)
     axes.set_ylim(0, None)
     axes.set_xlabel("filter: doubt at most")

@@ -67,7 +67,7 @@ def read_questions(path: Path | None = None) -> Questions:
     """
     path = questions_path() if path is None else path
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             words, steps, scale, log_choice = (file[name] for name in ("words", "steps", "scale", "log_choice"))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing: python -m probinf.figures._pairs_lm_extract makes it") from None

@@ -49,8 +49,8 @@ def pairs_lm_data(
     Over `world` (letters in lower case; one in five written as a capital), `seed` (a fold; mean over repeats) and
     `answers` (drawn from the probe; from the language model among the letters): `wrong` (share of impossible ones),
     `bound` (1 - E[C]), `auroc` by `score` (doubt 1 - C, surprise -log p of the probe, choice -log q of the language
-    model), and `answered` and `filtered_wrong` by `beta`. A choice of the probe that the language model cannot write
-    counts as its most surprising one.
+    model), and `answered` and `filtered_wrong` by `beta`. The language model is asked for lower-case letters only, so
+    that a capital of the probe's counts as the most surprising choice.
 
     questions: the shipped ones by default.
 

@@ -2,6 +2,7 @@
 prompt.
 """
 
+from probinf.lm._confidence_probe import ConfidenceProbe
 from probinf.lm._continue import Continue
 from probinf.lm._decode import decode_block, resample_block, start_generation
 from probinf.lm._download import cache_folder, get_model, model_path
@@ -23,6 +24,7 @@ from probinf.lm._toy import TableLM, enumerate_sequences, random_table_lm
 from probinf.lm._tree_files import load_tree, save_tree
 
 __all__ = [
+    "ConfidenceProbe",
     "Continue",
     "Generation",
     "Greedy",

@@ -72,23 +72,29 @@ class Continue(Distribution):
         return self._run(values, n, jax.random.split(key, self.tokens_per_step), choice)
 
     def force_lanes(
-        self, key: PRNGKeyArray, values: Generation, n: int, tokens: Int[Array, "k"], forced: Bool[Array, " n"]
+        self,
+        key: PRNGKeyArray,
+        values: Generation,
+        n: int,
+        tokens: Int[Array, "k"] | Int[Array, "k n"],
+        forced: Bool[Array, " n"],
     ) -> Generation:
         """Draw as `sample_lanes` does, but let the `forced` lanes write the given `tokens_per_step` tokens.
 
-        A lane that pauses or finishes on the way leaves the rest of them. `log_prob` counts forced tokens like others.
+        The tokens are the same for all lanes, or each lane has a column. A lane that pauses or finishes on the way
+        leaves the rest of them. `log_prob` counts forced tokens like others.
         """
 
         def pick(row: tuple, logits: Float[Array, "n vocabulary"]) -> Int[Array, " n"]:
             key, token = row
             # A forced token is a certain draw: nothing else differs from a free lane.
-            certain = jnp.where(jnp.arange(logits.shape[1]) == token, 0.0, -jnp.inf)[None, :]
+            certain = jnp.where(jnp.arange(logits.shape[1])[None, :] == token.reshape(-1, 1), 0.0, -jnp.inf)
             return choice(key, jnp.where(forced[:, None], certain, logits))
 
         return self._run(values, n, (jax.random.split(key, self.tokens_per_step), tokens), pick)
 
-    def replay_lanes(self, values: Generation, n: int, tokens: Int[Array, "k"]) -> Generation:
-        """Let all lanes write the given tokens; nothing is drawn."""
+    def replay_lanes(self, values: Generation, n: int, tokens: Int[Array, "k"] | Int[Array, "k n"]) -> Generation:
+        """Let all lanes write the given tokens, the same or a column each; nothing is drawn."""
         return self._run(values, n, tokens, lambda token, logits: jnp.broadcast_to(token, (n,)))
 
     def _run(self, values: Generation, n: int, rows: Any, pick: Callable[[Any, Array], Array]) -> Generation:

@@ -15,6 +15,7 @@ from probinf import Density, Draw, Guarantee, Measure, Move, Named, Particles, R
 from probinf._citation import bibliography, names
 from probinf.kernels import hmc
 from probinf.samplers import Product, particle_filtering, tempered_smc
+from probinf.validity import log_wealth_of_categories
 
 ROOT = Path(__file__).resolve().parents[2]
 PRIOR = Named("prior", dist.Normal(0.0, 1.0))
@@ -88,8 +89,12 @@ def test_a_composition_cites_its_parts_and_nothing_else():
     assert keys(citation(Draw(PRIOR))) == []
     assert keys(citation(Product)) == ["puri2025", "zhao2024"]
     assert set(keys(citation(Resample(), particle_filtering))) == {"carpenter1999", "puri2025", "zhao2024"}
+    # "So" is an author, and no part of a "Society".
+    assert set(keys(citation(log_wealth_of_categories))) == {"krichevsky1981", "shafer2021"}
     with pytest.raises(ValueError, match="something that was used"):
         citation()
+    with pytest.raises(TypeError, match="got int"):
+        citation(3)
 
 
 def test_every_source_in_the_library_is_in_the_bibliography():

@@ -1,0 +1,92 @@
+"""Speculation keeps the target's law and acceptance by a judge does not: at their limits, and measured."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import probinf.cases._speculation as cases
+from probinf.cases._speculation import LastToken, Models
+from probinf.lm import Continue, Prompt, RewardFunction, TableLM, start_generation, stop_table
+from probinf.samplers import JudgedStep, ModelPair, spec_reason, speculative_choice
+from probinf.validity import enumerate_law
+
+KEY = jax.random.key(0)
+TARGET, DRAFT = (TableLM(table=jax.random.normal(jax.random.key(i), (4, 4)), stop_tokens=(3,)) for i in (1, 2))
+END = stop_table([b"a", b"b", b"c", b"d"], [b"b"])
+
+
+def test_speculation_over_random_pairs_of_laws(x64):
+    # P(index) = p and P(accepted) = 1 - TV(p, q) by enumeration, also of outcomes that one of the laws never has.
+    logits = np.random.default_rng(0).normal(size=(3, 2, 4))
+    logits[0, 0, 0] = logits[0, 1, 1] = logits[0, 0, 2] = logits[0, 1, 2] = -np.inf
+    logits[1, 1] = logits[1, 0] + 7.0  # the same law
+    logits[2] = [[0.0, -np.inf, -np.inf, 1.0], [-np.inf, 0.0, 0.0, -np.inf]]  # nothing in common
+    for log_p, log_q in logits:
+        p, q = (np.exp(x - np.logaddexp.reduce(x)) for x in (log_p, log_q))
+        law = enumerate_law(speculative_choice, KEY, jnp.asarray(log_p), jnp.asarray(log_q))
+        index, accepted = law.outputs
+        found = [law.probability[index == i].sum() for i in range(4)]
+        np.testing.assert_allclose(found, p, atol=1e-14)
+        assert law.probability[accepted].sum() == pytest.approx(np.minimum(p, q).sum(), abs=1e-14)
+
+
+def test_speculation_in_single_precision_of_a_large_vocabulary():
+    log_p = jax.random.normal(KEY, (64, 1000)) * 4
+    draw = jax.jit(speculative_choice)
+    same = draw(KEY, log_p, log_p + 1.5)
+    assert same.accepted.mean() > 0.95
+    apart = jnp.where(jnp.arange(1000) < 500, log_p, -jnp.inf), jnp.where(jnp.arange(1000) < 500, -jnp.inf, log_p)
+    index, accepted = draw(KEY, *apart)
+    assert not accepted.any() and (index < 500).all()
+
+
+def test_the_judge_that_passes_all_leaves_the_draft_and_the_one_that_passes_none_the_target():
+    pair, judge = ModelPair(TARGET, DRAFT), RewardFunction(LastOfFour())
+    start = start_generation(Prompt(pair, [0], 4), 64)
+    draft_key, target_key = jax.random.split(KEY)
+    for threshold, model, key in ((0.0, pair.drafting(), draft_key), (1.0, pair, target_key)):
+        found = JudgedStep(pair, judge, threshold, 3, END).sample_lanes(KEY, start, 64)
+        expected = Continue(model, 3, END).sample_lanes(key, start, 64)
+        # Steps end at b or d, or after three tokens; both models have read what was written.
+        for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-6)
+        assert set(np.asarray(found.length).tolist()) == {1, 2, 3}
+
+
+class LastOfFour(LastToken):
+    """A judge of four tokens that is never certain."""
+
+    def __call__(self, x):
+        return jnp.array([0.9, 0.2, 0.7, 0.4])[x.tokens[x.length - 1]]
+
+
+def test_how_far_judged_steps_are_from_the_target(monkeypatch):
+    # Exact laws of two steps. Acceptance by a judge does not lie between the two models: it can be farther from the
+    # target than the draft is, as it keeps the drafts that the judge likes and draws the others anew.
+    models, rows = Models(3, 2), []
+    for threshold in (1.0, 0.8, 0.5, 0.0):
+        monkeypatch.setattr(cases, "THRESHOLD", threshold)
+        target, draft, judged = (models.texts(f) for f in (models.target, models.draft, models.judged_step))
+        away = lambda law, judged=judged: sum(max(p - judged.get(x, 0.0), 0.0) for x, p in law.items())  # noqa: E731
+        assert sum(judged.values()) == pytest.approx(1, abs=1e-12)
+        rows.append((threshold, away(target), away(draft)))
+    print("\nthreshold, TV to the target, TV to the draft:", *(f"({a}, {b:.3f}, {c:.3f})" for a, b, c in rows))
+    assert rows[0][1] == pytest.approx(0, abs=1e-12) and rows[-1][2] == pytest.approx(0, abs=1e-12)
+    assert rows[2][1] > rows[3][1] + 0.1 and rows[1][1] > rows[3][1]
+
+
+def test_pairs_that_do_not_match_and_thresholds_that_are_none():
+    three = TableLM(table=jnp.zeros((3, 3)))
+    judge = RewardFunction(LastToken())
+    for call, message in (
+        (lambda: ModelPair(TARGET, three), "share vocabulary and stop tokens"),
+        (lambda: ModelPair(TARGET, TableLM(table=jnp.zeros((4, 4)))), "share vocabulary and stop tokens"),
+        (
+            lambda: spec_reason(TARGET, DRAFT, [0], judge, max_steps=2, tokens_per_step=1, threshold=7.0),
+            "threshold is a probability",
+        ),
+        (lambda: spec_reason(TARGET, DRAFT, [0], judge, max_steps=0, tokens_per_step=1), "at least 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
