@@ -114,7 +114,7 @@ check = check_proper_weighting(retry, n=1)
 print(f"largest error over all outcomes: {check.error:.1e}")
 hard = Population(np.array([0.14]), 1.0, 0.25)
 mass = np.exp(check.found.log_mass)[np.asarray(check.found.values.value) == 0].sum()
-print(f"P(right within 3) = {hard.outcomes(3).correct:.6f}, by enumeration {mass:.6f}")
+print(f"P(right within 3) = {hard.outcomes(3).correct:.5f}, by enumeration {mass:.5f}")
 for n in (100, 10_000):
     cloud = sample(retry, jax.random.key(3), n=n).particles
     right = jnp.where(cloud.values.value == 0, cloud.normalized_weights, 0.0).sum()

@@ -32,6 +32,7 @@ from probinf.samplers import Odds, reasoning_filter
 from probinf.transformers_dist import DistributionTransformer, corrected
 from probinf.transformers_dist.families import LinearData, LinearLikelihood
 from probinf.validity import check_proper_weighting
+from probinf.verifiers.imperfect import Payoff, Population, optimal_attempts
 from probinf.verifiers.pairs import Mixture, selective_filter
 
 compiled: list[str] = []
@@ -180,3 +181,25 @@ given = answers(0.5)
 print(f"answered {float((given.particles.log_weights > -jnp.inf).mean()):.2f}, each of them class 0")
 _, programs = programs_for(lambda: answers(0.3))
 print(f"another share, programs compiled: {programs}")
+
+# %% [markdown]
+# ## 6. What retrying can buy
+#
+# With enough attempts a fallible verifier accepts something nearly always. How often it is right has a ceiling, and
+# whether another attempt pays is a sign, not a feeling.
+
+
+# %%
+def retrying(accuracy):
+    """Shares of right and wrong answers after 20 attempts, the ceiling, and the best number of attempts."""
+    tasks = Population(jnp.asarray(accuracy), 1.0, 0.25)
+    outcomes = tasks.outcomes(20)
+    return outcomes.correct, outcomes.wrong, tasks.ceiling, optimal_attempts(tasks, Payoff(1.0, 1.0))
+
+
+retry = eqx.filter_jit(retrying)
+print(
+    "right {:.3f}, wrong {:.3f}, ceiling {:.3f}, best number of attempts {:g}".format(*retry(jnp.array([0.87, 0.14])))
+)
+_, programs = programs_for(lambda: retry(jnp.array([0.6, 0.3])))
+print(f"other tasks, programs compiled: {programs}")

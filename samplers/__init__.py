@@ -106,6 +106,15 @@ from probinf.samplers._speculative import Speculated as Speculated
 from probinf.samplers._speculative import SpeculativeContinue as SpeculativeContinue
 from probinf.samplers._speculative import speculative as speculative
 from probinf.samplers._speculative import speculative_choice as speculative_choice
+from probinf.samplers._stepwise_estimators import Answer as Answer
+from probinf.samplers._stepwise_estimators import Finished as Finished
+from probinf.samplers._stepwise_estimators import FreeChoice as FreeChoice
+from probinf.samplers._stepwise_estimators import Reply as Reply
+from probinf.samplers._stepwise_estimators import Scaffold as Scaffold
+from probinf.samplers._stepwise_estimators import Thought as Thought
+from probinf.samplers._stepwise_estimators import direct as direct
+from probinf.samplers._stepwise_estimators import free as free
+from probinf.samplers._stepwise_estimators import scaffolded as scaffolded
 from probinf.samplers._stop_tempering import StopTempered as StopTempered
 from probinf.samplers._stop_tempering import StopTemperedState as StopTemperedState
 from probinf.samplers._stop_tempering import Untempered as Untempered

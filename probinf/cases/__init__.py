@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from probinf.cases._budgets import budgets_bugs, budgets_cases
 from probinf.cases._core import core_cases
+from probinf.cases._deduction import deduction_bugs, deduction_cases
+from probinf.cases._deliberation import deliberation_bugs, deliberation_cases
 from probinf.cases._interop import interop_bugs, interop_cases
 from probinf.cases._kernels import kernels_bugs, kernels_cases
 from probinf.cases._pairs import pairs_bugs, pairs_cases
@@ -39,6 +41,8 @@ def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *reasoning_kernels_cases(),
         *transformer_cases(),
         *pairs_cases(),
+        *deliberation_cases(),
+        *deduction_cases(),
         *votes_cases(),
         *selection_cases(),
         *budgets_cases(),
@@ -60,6 +64,8 @@ def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *reasoning_kernels_bugs(),
         *transformer_bugs(),
         *pairs_bugs(),
+        *deliberation_bugs(),
+        *deduction_bugs(),
         *votes_bugs(),
         *selection_bugs(),
         *budgets_bugs(),

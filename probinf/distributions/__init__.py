@@ -39,3 +39,8 @@ from probinf.distributions._state_space import StateSpaceModel as StateSpaceMode
 from probinf.distributions._state_space import Trajectory as Trajectory
 from probinf.distributions._state_space import normal_columns as normal_columns
 from probinf.distributions._stochastic_volatility import StochasticVolatilityModel as StochasticVolatilityModel
+from probinf.distributions._tree_network import TreeNetwork as TreeNetwork
+from probinf.distributions._tree_network import next_hops as next_hops
+from probinf.distributions._tree_network import path_between as path_between
+from probinf.distributions._tree_network import random_tree_network as random_tree_network
+from probinf.distributions._tree_network import tree_distances as tree_distances

@@ -91,7 +91,7 @@ def _answers(axes: Any, part: xarray.Dataset) -> None:
         axes.plot(1, chosen["hallucinated"], "s", color=color, mfc="none", clip_on=False)
     axes.annotate("taught by pairs, filtered", (0.46, 0.0), xytext=(0, 14), textcoords="offset points", color=GRAY,
                   ha="center", fontsize=8.5)  # fmt: skip
-    axes.annotate("ensemble, filtered,\nand all unfiltered", (1, 0.38), xytext=(-12, -24), textcoords="offset points",
+    axes.annotate("the others, filtered,\nand all unfiltered", (1, 0.38), xytext=(-12, -24), textcoords="offset points",
                   color=GRAY, ha="right", va="center", fontsize=8.5)  # fmt: skip
     axes.set_xlim(0, 1.02)
     axes.set_ylim(-0.01, None)

@@ -69,6 +69,7 @@ from probinf.figures.particle_scaling_lm import (
     particle_scaling_lm_data,
     plot_particle_scaling_lm,
 )
+from probinf.figures.reasoning_gap import plot_reasoning_gap, reasoning_gap_claims, reasoning_gap_data
 from probinf.figures.validity_bias import plot_validity_bias, validity_bias_claims, validity_bias_data
 from probinf.figures.validity_errors import plot_validity_errors, validity_errors_claims, validity_errors_data
 from probinf.figures.validity_evidence import (
@@ -207,6 +208,7 @@ FIGURES = {
             group="pairs",
         ),
         Figure("pairs_lm", "arXiv:2402.08733", pairs_lm_data, plot_pairs_lm, pairs_lm_claims, group="pairs"),
+        Figure("reasoning_gap", "arXiv:2304.03843", reasoning_gap_data, plot_reasoning_gap, reasoning_gap_claims),
         Figure(
             "validity_errors",
             "arXiv:1711.03219",

@@ -22,6 +22,7 @@ from probinf.lm._stop import StopTable, stop_table
 from probinf.lm._tokenizer import Tokenizer
 from probinf.lm._toy import TableLM, enumerate_sequences, random_table_lm
 from probinf.lm._tree_files import load_tree, save_tree
+from probinf.lm._variable_model import Question, TabularModel, Trace, VariableModel, local_model, opening
 
 __all__ = [
     "ConfidenceProbe",
@@ -39,6 +40,7 @@ __all__ = [
     "Prompt",
     "ReadAlong",
     "ReadAlongState",
+    "Question",
     "Reasoning",
     "Reward",
     "RewardFunction",
@@ -49,7 +51,10 @@ __all__ = [
     "StateReward",
     "StopTable",
     "TableLM",
+    "TabularModel",
     "Tokenizer",
+    "Trace",
+    "VariableModel",
     "cache_folder",
     "decode_block",
     "enumerate_sequences",
@@ -58,7 +63,9 @@ __all__ = [
     "load_model",
     "load_tree",
     "log_odds_of",
+    "local_model",
     "model_path",
+    "opening",
     "random_table_lm",
     "resample_block",
     "save_tree",
