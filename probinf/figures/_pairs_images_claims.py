@@ -6,6 +6,12 @@ training and the weight decay were chosen, for the mixture overfits 1,200 images
 beta = .05 and the ensemble .64 to .76; the variance of the mixture of k = 2 was .6 of its squared error on scrambled
 digits and .8 on scrambled MNIST; on scrambled digits the ECE-2 of the evidential network was .025, and of MC dropout,
 Laplace and SNGP .018 to .021. The epinet, twenty classes unscrambled, and the rivals on all other worlds were not seen.
+
+Changed before the deciding run, after a partial run of digits/plain was seen: the rivals saw one answer at a visit and
+now see two, as many as the mixture; the claim on eight answers says that they are four times the labels; and the claim
+on votes was on the mean of log ratios of both signs, which cancel, and is now on the worst of them. As that is the
+largest of some forty noisy values, its bound was doubled, from .05 to .1 (by simulation, without any network, one value
+has a standard deviation of .01 to .05 where the squared error is .004 to .002).
 """
 
 from __future__ import annotations
@@ -35,7 +41,7 @@ def _of_world(world: str, part: xarray.Dataset) -> list[tuple[str, str, str, Rel
     return [
         (f"{world}/ece-2", "A mixture taught by pairs is nearer to second-order calibration than an ensemble",
          "ECE-2 of the ensemble less that of the mixture", ">", 0.0, ensemble["ece_2"] - pairs["ece_2"]),
-        (f"{world}/rivals", "and than the best of all rivals that see single answers",
+        (f"{world}/rivals", "and than the best of all rivals, which learn from each answer by itself",
          "least ECE-2 among rivals less that of the mixture", ">", 0.0, rivals["ece_2"].min("model") - pairs["ece_2"]),
         (f"{world}/size", "Its variance is its squared error, up to a factor of two", "log (variance / squared error)",
          "within", float(np.log(2)), np.log(pairs["variance"] / pairs["squared_error"])),
@@ -52,14 +58,14 @@ def _across(dataset: xarray.Dataset) -> list[tuple[str, str, str, Relation, floa
     pairs = dataset.sel(model="mixture, k = 2")
     many = dataset.sel(model="mixture, k = 8")
     hard, easy = pairs.sel(world="digits/scrambled"), pairs.sel(world="digits/extra")
-    off = np.log(dataset["voted_squared_error"] / dataset["squared_error"]).mean(["world", "model"])
+    off = abs(np.log(dataset["voted_squared_error"] / dataset["squared_error"])).max(["world", "model"], skipna=False)
     return [
-        ("responses", "On scrambled digits eight answers an image calibrate better than two",
+        ("responses", "On scrambled digits eight answers at a visit (four times the labels) calibrate better than two",
          "ECE-2 with two less with eight", ">", 0.0, hard["ece_2"] - many["ece_2"].sel(world="digits/scrambled")),
         ("scrambling", "Scrambling adds to what the mixture does not know", "E variance scrambled less not", ">", 0.0,
          hard["variance"] - easy["variance"]),
         ("votes", "The votes of annotators tell the squared error without the truth",
-         "log (squared error by votes / by truth), mean over worlds and methods,", "within", 0.05, off),
+         "worst |log (squared error by votes / by truth)| over worlds and methods", "<", 0.1, off),
     ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def plot_pairs_images(dataset: xarray.Dataset) -> Figure:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.2 + 3.1 * len(worlds), 9.6), dpi=110)
         grid = figure.add_gridspec(
-            2 + examples, 6 * len(worlds), left=0.115, right=0.985, top=0.83, bottom=0.045, wspace=1.2, hspace=0.42,
+            2 + examples, 6 * len(worlds), left=0.115, right=0.985, top=0.83, bottom=0.045, wspace=1.2, hspace=0.62,
             height_ratios=[1.9, 1.9, *[1] * examples],
         )  # fmt: skip
         for column, world in enumerate(worlds):
@@ -41,7 +41,7 @@ def plot_pairs_images(dataset: xarray.Dataset) -> Figure:
                 _example(image, bars, part.isel(seed=0, example=row))
         title(
             figure,
-            "Taught by two answers to each image, a network knows which digits it cannot read",
+            "Digits whose annotators disagree: what each method says that it does not know, and its error",
             "Real digits and 50 simulated annotators each, of known probabilities. Twenty classes: thick, thin; "
             "scrambled: most pixels of each image in an order of its own, the truth as before.\n"
             "Top: mean over images and classes, on a log scale. Middle: share of true probabilities in the 95 % "
@@ -53,11 +53,11 @@ def plot_pairs_images(dataset: xarray.Dataset) -> Figure:
 
 
 def _color(method: str) -> str:
-    """Blue where several answers teach, orange where single ones do."""
+    """Blue where answers to an image teach together, orange where each teaches by itself."""
     return BLUE if method.startswith(("mixture", "Dirichlet")) else ORANGE
 
 
-def _point(axes: Any, row: float, values: Any, color: str, marker: str, *, filled: bool) -> None:
+def _point(axes: Any, row: int | float, values: Any, color: str, marker: str, *, filled: bool) -> None:
     mean, (low, high) = mean_interval(values)
     axes.plot([low, high], [row, row], color=color, linewidth=1.8)
     axes.plot(mean, row, marker, color=color, markersize=6, mfc=color if filled else "white")

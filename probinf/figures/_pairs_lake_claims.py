@@ -71,7 +71,8 @@ def _worst(pairs: xarray.Dataset, beta: float) -> Finding:
         computed=True,
     )
     shares = pairs["unsafe_hidden"].sel(decoder=["rejection", "search"], beta=beta)
-    return claim.judge(float(shares.max()))
+    # A model that never answers leaves this undecided.
+    return claim.judge(float(shares.max(skipna=False)))
 
 
 def _claim(name: str, statement: str, quantity: str, relation: Relation, bound: float, **knobs: Any) -> Claim:

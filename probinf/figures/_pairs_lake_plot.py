@@ -122,6 +122,9 @@ def _rows(columns: Any, part: xarray.Dataset) -> None:
     for axes, quantity, digits in zip(columns, ("answered", "unsafe", "reward"), (2, 3, 1), strict=True):
         for row, (model, decoder, _) in enumerate(_ROWS):
             mean, (low, high) = mean_interval(part[quantity].sel(model=model, decoder=decoder).values)
+            # Without answers there is no share of them.
+            if not np.isfinite(mean):
+                continue
             axes.plot([low, high], [row, row], color=_COLORS[model], linewidth=2, clip_on=False)
             axes.plot(mean, row, "o", color=_COLORS[model], markersize=6, clip_on=False)
             axes.annotate(f"{mean:.{digits}f}", (mean, row), xytext=(0, 6), textcoords="offset points", ha="center",

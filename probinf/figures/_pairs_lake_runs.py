@@ -134,12 +134,12 @@ def measure(model: EpistemicPrediction) -> dict[str, Any]:
 def _outcomes(law: Float[np.ndarray, "C P"], chance: Float[np.ndarray, " C"]) -> dict[str, float]:
     """Over all lakes: how often it answers, what an answer and a question earn, and how many answers are unsafe.
 
-    Silence earns nothing. Where nothing is answered, no answer is unsafe.
+    Silence earns nothing. Where nothing is answered, shares of answers are NaN.
     """
     context, hazard = inputs().T
     earned = np.sum(law[context] * walks().returns[hazard], axis=1) * chance[context]
     fallen = np.sum(law[context] * walks().falls[hazard], axis=1) * chance[context]
-    share = lambda part, whole: float(part.sum() / whole.sum()) if whole.sum() > 0 else 0.0  # noqa: E731
+    share = lambda part, whole: float(part.sum() / whole.sum()) if whole.sum() > 0 else float("nan")  # noqa: E731
     hidden = context == HIDDEN
     return {
         "answered": float(chance[context].mean()),

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf.figures._auroc import auroc
 from probinf.figures._pairs_lm_questions import Questions
 from probinf.verifiers.pairs import MixtureHead, PairNetwork, PairTraining, Perceptron, train_pairs
 
@@ -89,7 +90,7 @@ def measure(
     """How well scores tell impossible answers from possible ones, over drawn answers of the probe and of the model.
 
     Exact: over every answer with its probability, not over draws. Scores: `doubt` 1 - C and `surprise` -log p of the
-    probe, `choice` -log q of the language model among the letters.
+    probe, `choice` -log q of the language model among the letters. Where nothing passes, `filtered_wrong` is NaN.
     """
     wrong = truth <= 0
     log_q = log_choice - np.logaddexp.reduce(log_choice, axis=1, keepdims=True)
@@ -100,22 +101,13 @@ def measure(
         found[f"{answerer}_wrong"] = float((weight * wrong).sum(1).mean())
         found[f"{answerer}_bound"] = float((weight * (1 - confidence)).sum(1).mean())
         for name, score in scores.items():
-            found[f"{answerer}_auroc_{name}"] = auroc(score.ravel(), wrong.ravel(), weight.ravel())
+            found[f"{answerer}_auroc_{name}"] = auroc(score, wrong, weight)
         passed = [weight * (1 - confidence <= beta) for beta in BETAS]
         found[f"{answerer}_answered"] = [float(one.sum(1).mean()) for one in passed]
-        found[f"{answerer}_filtered_wrong"] = [float((one * wrong).sum() / max(one.sum(), 1e-12)) for one in passed]
+        found[f"{answerer}_filtered_wrong"] = [_share(one * wrong, one) for one in passed]
     return found
 
 
-def auroc(score: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"], weight: Float[np.ndarray, " n"]) -> float:
-    """The probability that a positive has the higher score than a negative, both drawn by weight; ties count a half.
-
-    Raises: ValueError where all weight is on one side.
-    """
-    if not (weight[positive].sum() > 0 and weight[~positive].sum() > 0):
-        raise ValueError("all answers are right or all are wrong, so there is nothing to tell apart")
-    _, level = np.unique(score, return_inverse=True)
-    size = level.max() + 1
-    up, down = (np.bincount(level, weight * side, minlength=size) for side in (positive, ~positive))
-    below = np.cumsum(down) - down / 2
-    return float((up * below).sum() / (up.sum() * down.sum()))
+def _share(part: Float[np.ndarray, "M K"], whole: Float[np.ndarray, "M K"]) -> float:
+    """Part of whole; of nothing there is no share, and NaN says so."""
+    return float(part.sum() / whole.sum()) if whole.sum() > 0 else float("nan")

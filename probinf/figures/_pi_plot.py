@@ -58,8 +58,12 @@ def _places(axes: Any, dataset: xarray.Dataset) -> None:
 def _doubt(axes: Any, dataset: xarray.Dataset) -> None:
     axes.plot([0, 1], [0, 1], color=GRAY, linewidth=0.8)
     for i in range(dataset.sizes["bin"]):
-        x = float(dataset["doubt_by_bin"][:, i].mean())
-        y, (low, high) = mean_interval(dataset["hallucinated_by_bin"][:, i].values)
+        # Seeds whose statements are never so doubtful have no share there.
+        some = dataset.isel(bin=i).dropna("seed", subset=["doubt_by_bin"])
+        if some.sizes["seed"] < 2:
+            continue
+        x = float(some["doubt_by_bin"].mean())
+        y, (low, high) = mean_interval(some["hallucinated_by_bin"].values)
         axes.plot([x, x], [low, high], color=BLUE, linewidth=2)
         axes.plot(x, y, "o", color=BLUE)
     axes.annotate("bound", (0.62, 0.66), color=GRAY, rotation=45, ha="center", va="bottom", fontsize=9)

@@ -8,8 +8,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from probinf.figures._auroc import auroc
 from probinf.figures._pi_world import (
     DIGITS,
     PAD,
@@ -33,11 +34,13 @@ _BATCH = 8
 
 
 class Scores(NamedTuple):
-    """Of each question and statement: both log-probabilities, and the truth."""
+    """Of each question and statement: what the model says of it, and the truth."""
 
     place: Int[np.ndarray, " questions"]
     log_first: Float[np.ndarray, "questions statements"]
-    log_repeat: Float[np.ndarray, "questions statements"]
+    variance: Float[np.ndarray, "questions statements"]
+    confidence: Float[np.ndarray, "questions statements"]
+    clipped: Float[np.ndarray, "questions statements"]
     truth: Float[np.ndarray, "questions statements"]
 
 
@@ -49,18 +52,18 @@ def questions(count: int) -> Int[np.ndarray, " questions"]:
 def score(model: PairModel, rows: Int[np.ndarray, " questions"]) -> Scores:
     """Every statement about every question, scored plain and again when told."""
     some, back = np.unique(rows, return_inverse=True)
-    first, repeat = (np.asarray(part, float)[back] for part in _score(model, jnp.asarray(prompts()[some])))
+    said = (np.asarray(part, float)[back] for part in _score(model, jnp.asarray(prompts()[some])))
     digits = np.asarray(pi_digits(DIGITS))
-    return Scores(rows + 1, first, repeat, truth()[digits[rows]])
+    return Scores(rows + 1, *said, truth()[digits[rows]])
 
 
 @eqx.filter_jit
-def _score(model: Any, asked_for: Int[Array, "questions prompt"]) -> tuple[Array, Array]:
+def _score(model: Any, asked_for: Int[Array, "questions prompt"]) -> tuple[Array, ...]:
     candidates = jnp.asarray(statement_tokens())
 
-    def one(prompt: Array) -> tuple[Array, Array]:
+    def one(prompt: Array) -> tuple[Array, ...]:
         found = model(prompt).scored(candidates)
-        return found.log_first, found.log_repeat
+        return found.log_first, found.variance, found.confidence, found.clipped
 
     return jax.lax.map(one, asked_for, batch_size=_BATCH)
 
@@ -72,16 +75,14 @@ def measure(scores: Scores, seed: int) -> dict[str, Any]:
     the model's outputs decide may be. `seed` draws the statements of which a picture shows single points.
     """
     p, wrong = np.exp(scores.log_first), scores.truth == 0
-    confidence = np.exp(np.minimum(scores.log_first - scores.log_repeat, 0))
-    doubt, chance = 1 - confidence, p / p.sum()
-    variance = p * np.maximum(np.exp(scores.log_repeat) - p, 0)
+    doubt, chance = 1 - scores.confidence, p / p.sum()
     squared = (p - scores.truth) ** 2
     found = {
         "invalid": 1 - p.sum(axis=1).mean(),
-        "variance": variance.mean(),
+        "variance": scores.variance.mean(),
         "squared_error": squared.mean(),
-        "ece_2": second_order_calibration_error(jnp.asarray(variance.ravel()), jnp.asarray(squared.ravel())),
-        "negative": np.mean(scores.log_repeat < scores.log_first),
+        "ece_2": second_order_calibration_error(jnp.asarray(scores.variance.ravel()), jnp.asarray(squared.ravel())),
+        "negative": scores.clipped.mean(),
         "hallucinated": np.sum(chance * wrong),
         "hallucination_bound": np.sum(chance * doubt),
     }
@@ -90,7 +91,7 @@ def measure(scores: Scores, seed: int) -> dict[str, Any]:
     found["filtered_hallucinated"] = _share(found["filtered_hallucinated"], found["answered"])
     rivals = dict(zip(SCORES, (doubt, *_rivals(scores)), strict=True))
     found["auroc"] = [auroc(rival, wrong, chance) for rival in rivals.values()]
-    found["curve"] = [_curve(rival, wrong, chance) for rival in rivals.values()]
+    found["curve"] = [curve(rival, wrong, chance) for rival in rivals.values()]
     within = np.minimum(np.floor(doubt * BINS).astype(int), BINS - 1)
     placed = np.broadcast_to((np.searchsorted(PLACES, scores.place, side="right") - 1)[:, None], p.shape)
     for by, bins, count in (("bin", within, BINS), ("place", placed, len(PLACES) - 1)):
@@ -100,7 +101,9 @@ def measure(scores: Scores, seed: int) -> dict[str, Any]:
         found[f"drawn_by_{by}"] = total(chance)
     at = _drawn(chance, seed)
     found["point_place"] = scores.place
-    found["point_confidence"], found["point_wrong"] = (part[np.arange(len(at)), at] for part in (confidence, wrong))
+    found["point_confidence"], found["point_wrong"] = (
+        part[np.arange(len(at)), at] for part in (scores.confidence, wrong)
+    )
     return {name: np.asarray(value, float).tolist() for name, value in found.items()}
 
 
@@ -116,26 +119,22 @@ def _rivals(scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _share(part: Any, whole: Any) -> Float[np.ndarray, " some"]:
-    """Part of whole, and zero of nothing."""
+    """Part of whole; of nothing there is no share, and NaN says so."""
     whole = np.asarray(whole)
-    return np.where(whole > 0, np.asarray(part) / np.where(whole > 0, whole, 1), 0.0)
+    return np.where(whole > 0, np.asarray(part) / np.where(whole > 0, whole, 1), np.nan)
 
 
-def auroc(score: Float[np.ndarray, "*any"], wrong: Any, chance: Float[np.ndarray, "*any"]) -> float:
-    """Chance that a wrong statement scores above a right one, both drawn by `chance`; equal scores count half."""
-    values, place = np.unique(score[chance > 0], return_inverse=True)
-    bad = np.bincount(place, (chance * wrong)[chance > 0], len(values))
-    good = np.bincount(place, (chance * ~wrong)[chance > 0], len(values))
-    below = np.cumsum(good) - good / 2
-    return float(np.sum(bad * below) / (bad.sum() * good.sum()))
+def curve(
+    score: Float[np.ndarray, "*any"], wrong: Bool[np.ndarray, "*any"], chance: Float[np.ndarray, "*any"]
+) -> Float[np.ndarray, " answered"]:
+    """Share of hallucinations where the statements of the lowest scores are given, by how many are.
 
-
-def _curve(score: np.ndarray, wrong: np.ndarray, chance: np.ndarray) -> Float[np.ndarray, " answered"]:
-    """Share of hallucinations where the statements of the lowest scores are given, by how many are."""
-    order = np.argsort(score.ravel(), kind="stable")
-    given, bad = np.cumsum(chance.ravel()[order]), np.cumsum((chance * wrong).ravel()[order])
-    at = np.minimum(np.searchsorted(given, np.asarray(ANSWERED) * given[-1] * (1 - 1e-12)), len(given) - 1)
-    return bad[at] / given[at]
+    Of statements with equal scores that are not all given, each is as likely to be.
+    """
+    level = np.unique(score, return_inverse=True)[1].ravel()
+    given, bad = (np.cumsum(np.bincount(level, part.ravel())) for part in (chance, chance * wrong))
+    at = np.asarray(ANSWERED) * given[-1]
+    return np.interp(at, np.append(0, given), np.append(0, bad)) / at
 
 
 def _drawn(chance: Float[np.ndarray, "questions statements"], seed: int) -> Int[np.ndarray, " questions"]:

@@ -49,8 +49,8 @@ def pairs_lake_data(
     lakes), `ece_2`, `distance` (total variation from the exact probabilities), and where the context says nothing
     `hidden_variance` (its sum) and `straight_doubt` (1 - confidence of the straight path). Over `decoder` and `beta`
     too: `answered`, `reward` of a question (silence earns nothing) and `reward_answered`, `unsafe` (share of answers
-    that meet the hazard), and `unsafe_hidden` (of those where nothing was said). Over `shown` and `walker`: `path` (-1
-    for silence) and `hazard`.
+    that meet the hazard), and `unsafe_hidden` (of those where nothing was said); the last three are NaN without
+    answers. Over `shown` and `walker`: `path` (-1 for silence) and `hazard`.
 
     Raises: ValueError for an unknown budget.
     """

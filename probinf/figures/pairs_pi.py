@@ -54,7 +54,8 @@ def pairs_pi_data(
     Over `seed`: `invalid` (probability of what is no statement at all), `variance`, `squared_error` (means over
     questions and statements), `ece_2`, `negative` (share of variances that were clipped), `hallucinated` and its bound;
     over `beta`: `answered`, `filtered_hallucinated`; over `score`: `auroc`, and `curve` (hallucinated by the share
-    answered); doubt, hallucinated and drawn by `bin` of doubt and by `place` in pi; and single drawn points.
+    answered); doubt, hallucinated and drawn by `bin` of doubt and by `place` in pi; and single drawn points. A share
+    of nothing is NaN.
 
     Raises: ValueError for an unknown budget.
     """

@@ -153,7 +153,7 @@ def tiny(tmp_path_factory):
     if not INSTALLED:
         pytest.skip("the images are in pip install 'probinf[data]'")
     plan = pairs_images.Plan(
-        ("digits/extra", "digits/scrambled"), 2, {"digits": 60}, METHODS, batch=64, train={"digits": 1200}
+        ("digits/extra", "digits/scrambled"), 2, {"digits": 120}, METHODS, batch=64, train={"digits": 1200}
     )
     folder = tmp_path_factory.mktemp("cells")
     dataset = FIGURE.data(jax.random.key(0), plan, cells=Cells(folder))
@@ -216,6 +216,13 @@ def test_claims_fail_where_numbers_are_against_them_and_the_picture_is_drawn(tin
     for name in ("ece-2", "rivals", "size", "coverage", "ensemble", "bounded"):
         assert verdicts(swapped)[f"digits/extra/{name}"] == "FAILS", name
     assert verdicts(swapped)["votes"] == "FAILS"
+    # Errors of both signs do not cancel.
+    off = dataset.copy(deep=True)
+    signs = np.array([1, -1, 0]).reshape(1, -1, 1)
+    off["voted_squared_error"] = off["squared_error"] * np.exp(signs * (0.2 + jitter))
+    assert verdicts(off)["votes"] == "FAILS"
+    off["voted_squared_error"] = off["squared_error"] * np.exp(signs * (0.01 + jitter))
+    assert verdicts(off)["votes"] == "HOLDS"
     FIGURE.plot(dataset)
 
 

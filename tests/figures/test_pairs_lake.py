@@ -9,7 +9,7 @@ import xarray
 
 from probinf import spawn
 from probinf.figures import FIGURES
-from probinf.figures._pairs_lake_runs import BETAS, DECODERS, answers, exact, measure, moments
+from probinf.figures._pairs_lake_runs import BETAS, DECODERS, _outcomes, answers, exact, measure, moments
 from probinf.figures._pairs_lake_world import (
     CONTEXTS,
     HIDDEN,
@@ -211,7 +211,11 @@ def test_a_network_of_chains_can_say_the_bayes_answer(x64):
 
 def test_a_tiny_plan_gives_claims_and_a_picture(tiny):
     assert tiny.sizes == {"model": 3, "seed": 2, "decoder": 4, "beta": 5, "shown": 3, "walker": 6}
-    assert not any(np.isnan(values).any() for values in tiny.data_vars.values())
+    for name, values in tiny.data_vars.items():
+        # Shares of answers are numbers exactly where there are answers.
+        if name not in ("unsafe", "unsafe_hidden", "reward_answered"):
+            assert not np.isnan(values).any(), name
+    np.testing.assert_array_equal(np.isnan(tiny["unsafe"]), tiny["answered"] == 0)
     oracle = tiny.sel(model="exact")
     assert np.ptp(oracle["reward"].values, axis=0).max() == 0 and float(oracle["distance"].max()) < 1e-5
     assert np.all(tiny["path"].sel(shown="sample") >= 0)
@@ -234,6 +238,18 @@ def test_claims_hold_for_a_good_model_and_fail_for_a_bad_one():
     last = np.where(np.arange(5) == 4, 0.15, 0.001)[:, None, None]
     worst = claims_of(unsafe=last, doubt=0.19)
     assert [worst[f"pairs_lake/pairs/hallucinated-{beta}"] for beta in (0.05, 0.1, 0.2)] == ["FAILS", "FAILS", "HOLDS"]
+
+
+def test_silence_decides_nothing():
+    p = np.full((CONTEXTS, PATHS), 1 / PATHS)
+    silent = _outcomes(*answers("rejection", p, np.zeros_like(p, dtype=bool)))
+    assert silent["answered"] == silent["reward"] == 0
+    assert all(np.isnan(silent[name]) for name in ("unsafe", "unsafe_hidden", "reward_answered"))
+    found = claims_of(unsafe=np.where(np.arange(5) == 4, np.nan, 0.001)[:, None, None], doubt=0.19)
+    assert {name for name, verdict in found.items() if verdict == "UNDECIDED"} == {
+        f"pairs_lake/{name}"
+        for name in ("rejection/unsafe", "search/unsafe", *(f"pairs/hallucinated-{b}" for b in (0.05, 0.1, 0.2)))
+    }
 
 
 def claims_of(unsafe, doubt):

@@ -1,13 +1,16 @@
 """The digits are those of pi, what is said of them is true, and known models measure as they must."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from probinf.figures import FIGURES
 from probinf.figures import _pi_world as world
-from probinf.figures._pi_runs import BETAS, SCORES, Scores, auroc, measure, questions
+from probinf.figures._auroc import auroc
+from probinf.figures._pi_runs import ANSWERED, BETAS, SCORES, Scores, curve, measure, questions
 from probinf.figures.pairs_pi import Plan
+from probinf.verifiers.pairs import ScoredResponses
 
 FIGURE = FIGURES["pairs_pi"]
 _FIRST_50 = "31415926535897932384626433832795028841971693993751"
@@ -84,8 +87,13 @@ def test_drawn_pairs_are_independent_answers_to_the_question():
 
 
 def scores_of(log_first, log_repeat, rows):
+    def one(first, repeat):
+        found = ScoredResponses(first, repeat)
+        return found.variance, found.confidence, found.clipped
+
+    said = jax.vmap(one)(jnp.asarray(log_first), jnp.asarray(log_repeat))
     digits = np.asarray(world.pi_digits(world.DIGITS))[rows]
-    return Scores(rows + 1, log_first, log_repeat, world.truth()[digits])
+    return Scores(rows + 1, log_first, *(np.asarray(part, float) for part in said), world.truth()[digits])
 
 
 def test_a_model_that_knows_all_digits_always_answers_and_is_right():
@@ -97,7 +105,7 @@ def test_a_model_that_knows_all_digits_always_answers_and_is_right():
     np.testing.assert_allclose(found["answered"], 1)
 
 
-def test_a_model_that_knows_that_it_knows_no_digit_is_calibrated():
+def test_a_model_that_knows_that_it_knows_no_digit_is_calibrated(x64):
     # Every place is asked about once in each of the digits' own frequencies.
     digits = np.asarray(world.pi_digits(world.DIGITS))
     rows = np.concatenate([np.flatnonzero(digits == d)[:10] for d in range(10)])
@@ -111,7 +119,8 @@ def test_a_model_that_knows_that_it_knows_no_digit_is_calibrated():
     # A statement is true with one probability or not at all within the group: the bound is attained.
     assert found["hallucinated"] == pytest.approx(found["hallucination_bound"], abs=1e-12)
     for beta, share in zip(BETAS, found["filtered_hallucinated"], strict=True):
-        assert share <= beta
+        # Each is doubted more than .4: nothing is answered, and nothing hallucinated of that.
+        assert np.isnan(share) or share <= beta
     # A swap of the two scores has no doubt, and is seen.
     swapped = measure(scores_of(every * np.log(repeat), every * np.log(p), rows), 0)
     assert swapped["hallucinated"] > swapped["hallucination_bound"] + 0.3
@@ -123,11 +132,44 @@ def test_auroc_is_the_share_of_pairs_in_order():
     pairs = chance[wrong][:, None] * chance[~wrong][None, :]
     above = (score[wrong][:, None] > score[~wrong]) + 0.5 * (score[wrong][:, None] == score[~wrong])
     assert auroc(score, wrong, chance) == pytest.approx((pairs * above).sum() / pairs.sum())
+    table = (part.reshape(8, 5) for part in (score, wrong, chance))
+    assert auroc(*table) == pytest.approx(auroc(score, wrong, chance), abs=1e-15)
+    for side in (np.zeros(40, bool), np.ones(40, bool), chance > 2):
+        with pytest.raises(ValueError, match="nothing to tell apart"):
+            auroc(score, side, chance)
+
+
+def test_the_curve_gives_the_lowest_scores_first_and_draws_among_equal_ones():
+    rng = np.random.default_rng(0)
+    score, wrong, chance = rng.integers(0, 4, (20, 3)) / 4.0, rng.uniform(size=(20, 3)) < 0.4, rng.uniform(size=(20, 3))
+    found = curve(score, wrong, chance)
+    # Everything is given, and at first only of the lowest score.
+    assert found[-1] == pytest.approx((chance * wrong).sum() / chance.sum())
+    lowest = score == 0
+    assert found[0] == pytest.approx((chance * wrong)[lowest].sum() / chance[lowest].sum())
+    # By hand at the share of one half: all of the lower scores, and of the next as much as is wanted.
+    at = ANSWERED.index(0.5)
+    left, bad = 0.5 * chance.sum(), 0.0
+    for value in range(4):
+        own = score == value / 4
+        part = min(1.0, left / chance[own].sum())
+        bad, left = bad + part * (chance * wrong)[own].sum(), left - part * chance[own].sum()
+    assert found[at] == pytest.approx(bad / (0.5 * chance.sum()))
+    # Rows have no order, and one score for all tells nothing.
+    for order in (np.argsort(wrong[:, 0]), np.argsort(~wrong[:, 0]), rng.permutation(20)):
+        np.testing.assert_allclose(curve(score[order], wrong[order], chance[order]), found, atol=1e-12)
+    np.testing.assert_allclose(curve(np.zeros_like(score), wrong, chance), found[-1], atol=1e-12)
 
 
 def test_a_tiny_plan_runs_from_training_to_picture():
     dataset = FIGURE.data(jax.random.key(0), Plan(seeds=2, steps=3, batch=4, questions=8))
-    assert all(np.all(np.isfinite(dataset[name])) for name in dataset.data_vars)
+    some = {"filtered_hallucinated": "answered"} | {
+        f"{name}_by_{by}": f"drawn_by_{by}" for name in ("doubt", "hallucinated") for by in ("bin", "place")
+    }
+    for name in dataset.data_vars:
+        # A share is a number exactly where it is one of something.
+        expected = dataset[some[name]] > 0 if name in some else True
+        assert np.all(np.isfinite(dataset[name]) == expected), name
     assert dataset["auroc"].dims == ("seed", "score") and list(dataset["score"].values) == list(SCORES)
     # Weights of three steps say nothing of digits.
     assert float(dataset["hallucinated"].min()) > 0.3

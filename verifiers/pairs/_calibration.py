@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from probinf.verifiers.pairs._checks import check_beta
+
 
 def expected_calibration_error(
     probability: Float[Array, " N"], truth: Float[Array, " N"], *, bins: int = 20
@@ -60,8 +62,11 @@ def covered(
     Law: if calibrated and floor = 0, at least 1 - beta of them on average, also within any event that depends on the
     model's outputs alone; where the variance is zero the error is, and counts as covered.
 
+    Raises: ValueError for a beta outside (0, 1).
+
     Source: arXiv 2402.08733, section 4.1.
     """
+    check_beta(beta)
     width = jnp.sqrt(jnp.maximum(variance, floor) / beta)
     # What is zero may come out as a rounding error of numbers of size one.
     return (jnp.abs(error) < width) | (jnp.abs(error) < 8 * jnp.finfo(error.dtype).eps)

@@ -10,6 +10,8 @@ from jaxtyping import Array, Float, Int
 
 # Sums of single-precision probabilities are off by this much and no more.
 _ROUNDING = 1e-4
+# Classes are numbered by 32-bit integers.
+_CLASSES = 2**31 - 1
 # So many inputs whose responses all agree are no accident, unless the answer is certain for each.
 _ENOUGH = 30
 
@@ -47,12 +49,38 @@ def check_gate(gate: Float[Array, "*batch"]) -> None:
         raise ValueError(f"a gate is the probability of a copy and lies in [0, 1], got {gate}")
 
 
+def check_chains(states: int, length: int, components: int) -> None:
+    """Raises ValueError for a mixture of chains that has no sequences, or more than can be numbered."""
+    if states < 2 or length < 1 or components < 1:
+        raise ValueError(
+            f"a mixture of chains needs two states, a length and a component, got {states}, {length} and {components}"
+        )
+    if states**length > _CLASSES:
+        raise ValueError(
+            f"{states} states in {length} steps are more sequences than 32-bit numbers ({_CLASSES}): take shorter ones"
+        )
+
+
 def check_beta(beta: float | Float[Array, ""]) -> None:
     """Raises ValueError for a rate outside (0, 1)."""
     if isinstance(beta, Tracer):
         return
     if not 0 < beta < 1:
-        raise ValueError(f"beta is a rate in (0, 1), got {beta}")
+        raise ValueError(f"a rate (alpha, beta) lies in (0, 1), got {beta}")
+
+
+def check_range(x: Float[Array, " N"], low: float, high: float) -> None:
+    """Raises ValueError for an empty range, and for concrete values outside of it, up to rounding."""
+    if not low < high:
+        raise ValueError(f"a range has a lower end below its upper one, got {low} and {high}")
+    if isinstance(x, Tracer):
+        return
+    slack = _ROUNDING * (high - low)
+    # Written so that NaN fails too.
+    if not np.all((np.asarray(x) >= low - slack) & (np.asarray(x) <= high + slack)):
+        raise ValueError(
+            f"values from {np.min(x):.6g} to {np.max(x):.6g} are not all in [{low:.6g}, {high:.6g}], as the bound needs"
+        )
 
 
 def check_log_scores(log_first: Float[Array, "*first"], log_repeat: Float[Array, "*repeat"]) -> None:
@@ -85,6 +113,17 @@ def check_candidates(
         raise ValueError("a response is listed twice: list each once, or its probability counts twice")
 
 
+def check_vocabulary(tokens: Int[Array, "*batch slots"], end: int, pad: int, size: int) -> None:
+    """Raises ValueError for an end or a padding that a trunk has no logit for, and for such concrete tokens."""
+    if max(end, pad) >= size:
+        raise ValueError(f"the trunk has logits for tokens 0 to {size - 1}, not for the end ({end}) or padding ({pad})")
+    if isinstance(tokens, Tracer):
+        return
+    rows = np.asarray(tokens)
+    if rows.size and (rows.min() < 0 or rows.max() >= size):
+        raise ValueError(f"the trunk has logits for tokens 0 to {size - 1}, got {rows.min()} to {rows.max()}")
+
+
 def check_responses(responses: Int[np.ndarray | Array, "N k"], classes: int) -> None:
     """Raises ValueError where responses cannot teach how much is known.
 
@@ -97,10 +136,11 @@ def check_responses(responses: Int[np.ndarray | Array, "N k"], classes: int) -> 
             f"each input needs two or more responses [N, k], got shape {found.shape}: one for each cannot tell what is "
             "unknown from what is random"
         )
+    # First, for of texts that are all equal there is but one class.
+    if np.all(found == found.flat[0]):
+        raise ValueError("all responses are equal: there is nothing to learn from a single class")
     if classes < 2 or found.min() < 0 or found.max() >= classes:
         raise ValueError(f"responses must be classes 0 to {classes - 1}, of which there are two or more")
-    if np.all(found == found.flat[0]):
-        raise ValueError(f"all responses are class {found.flat[0]}: there is nothing to learn from a single class")
     pairs = itertools.combinations(range(found.shape[1]), 2)
     copies = [pair for pair in pairs if np.array_equal(found[:, pair[0]], found[:, pair[1]])]
     if len(found) >= _ENOUGH and copies:

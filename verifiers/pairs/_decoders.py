@@ -19,7 +19,9 @@ class Admitted(Factor):
     """One for a response whose doubt, 1 - confidence, is at most beta, else zero.
 
     Law: if the prediction is calibrated, P(the truth gives the response no probability | it was given) <= beta, for
-    every way to choose among admitted responses that looks at the model's outputs alone.
+    every way to choose among admitted responses that looks at the model's outputs alone. A response whose variance
+    came out negative (log p(y | y) < log p(y), see `ScoredResponses.clipped`) is no sign of a calibrated model; it has
+    confidence one, and is admitted at every beta.
 
     Raises: ValueError for a beta outside (0, 1).
 

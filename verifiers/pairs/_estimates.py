@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 
@@ -18,11 +20,17 @@ def squared_error_from_pairs(
 
 
 def squared_error_from_counts(
-    probability: Float[Array, "*batch"], count: Int[Array, "*batch"], annotators: int | Int[Array, "*batch"]
+    probability: Float[Array, "*batch"],
+    count: Int[Array, "*batch"],
+    annotators: int | Int[np.ndarray | Array, "*batch"],
 ) -> Float[Array, "*batch"]:
     """The mean of `squared_error_from_pairs` over all pairs of n annotators, of whom `count` said y.
 
     Law: unbiased.
+
+    Raises: ValueError for fewer than two annotators of a concrete number: one alone makes no pair.
     """
+    if not isinstance(annotators, Tracer) and not np.all(np.asarray(annotators) >= 2):
+        raise ValueError(f"a squared error without bias needs two annotators or more, got {np.min(annotators)}")
     count, n = jnp.asarray(count, probability.dtype), jnp.asarray(annotators, probability.dtype)
     return probability**2 - 2 * probability * count / n + count * (count - 1) / (n * (n - 1))

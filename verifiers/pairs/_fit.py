@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,8 @@ class Fixed(nnx.Variable):
 class PairTraining:
     """AdamW with a cosine to zero after a warm-up.
 
-    Raises: ValueError for no steps, an empty batch, and a learning rate that is not positive.
+    Raises: ValueError for no steps, an empty batch, a learning rate that is not positive and finite, and a warm-up or a
+        weight decay below zero.
     """
 
     steps: int = 2000
@@ -36,8 +38,11 @@ class PairTraining:
     weight_decay: float = 0.0
 
     def __post_init__(self):
-        if min(self.steps, self.batch) < 1 or self.learning_rate <= 0:
+        # Written so that NaN fails too.
+        if min(self.steps, self.batch) < 1 or not 0 < self.learning_rate < math.inf:
             raise ValueError("training needs steps and batch of at least 1, and a learning rate above 0")
+        if self.warm_up < 0 or not 0 <= self.weight_decay < math.inf:
+            raise ValueError("training needs a warm_up and a weight_decay of at least 0")
 
 
 class PairModel(eqx.Module):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from probinf.verifiers.pairs._checks import check_beta
+from probinf.verifiers.pairs._checks import check_beta, check_range
 from probinf.verifiers.pairs._estimates import squared_error_from_pairs
 
 # The largest stake, as a part of what can never ruin.
@@ -93,7 +93,8 @@ def mean_upper_bound(
     Law: at least the mean with probability 1 - alpha, for every N, if x are independent and alike: put what was sorted
     into random order first.
 
-    Raises: ValueError for fewer than two values, and an unknown method.
+    Raises: ValueError for fewer than two values, concrete ones outside [low, high], an alpha outside (0, 1), and an
+        unknown method.
 
     Source: Hoeffding (1963); Maurer and Pontil, arXiv 0907.3740, theorem 4; Waudby-Smith and Ramdas, arXiv 2010.09686,
     section 4, with stakes that do not depend on the mean that is tested.
@@ -101,6 +102,8 @@ def mean_upper_bound(
     n = x.shape[0]
     if n < 2:
         raise ValueError(f"a bound needs at least two values, got {n}")
+    check_beta(alpha)
+    check_range(x, low, high)
     log_alpha = jnp.log(jnp.asarray(alpha, x.dtype))
     if method == "hoeffding":
         return jnp.mean(x) + (high - low) * jnp.sqrt(-log_alpha / (2 * n))

@@ -8,18 +8,20 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from probinf.verifiers.pairs._checks import check_probabilities
+from probinf.verifiers.pairs._checks import check_chains, check_probabilities
 from probinf.verifiers.pairs._heads import Head
-from probinf.verifiers.pairs._prediction import EpistemicPrediction, Mixture
+from probinf.verifiers.pairs._prediction import CovariancePrediction, Mixture
 
 
-class MarkovMixture(EpistemicPrediction):
+class MarkovMixture(CovariancePrediction):
     """A mixture of Markov chains of T steps over S states, as a prediction of K = S^T classes.
 
     A sequence's class is its number in base S, first state first. The chains need not be homogeneous: each step has
-    its own transitions. The log-probability of k responses costs M k T; probabilities and covariance enumerate K.
+    its own transitions. The log-probability of k responses costs M k T; probabilities and variance enumerate the K
+    classes of each component, and the covariance all pairs.
 
-    Raises: ValueError for shapes that do not fit, and weights or rows that do not sum to one.
+    Raises: ValueError for shapes that do not fit, weights or rows that do not sum to one, and more sequences than there
+        are 32-bit numbers.
     """
 
     log_weights: Float[Array, " M"] = eqx.field(converter=jnp.asarray)
@@ -36,6 +38,7 @@ class MarkovMixture(EpistemicPrediction):
                 "weights [M], start [M, S] and transitions [M, T - 1, S, S] must agree, got shapes "
                 f"{self.log_weights.shape}, {self.log_start.shape} and {self.log_transitions.shape}"
             )
+        check_chains(states, steps + 1, components)
         check_probabilities(jnp.exp(self.log_weights), least=1)
         check_probabilities(jnp.exp(self.log_start))
         check_probabilities(jnp.exp(self.log_transitions))
@@ -63,6 +66,11 @@ class MarkovMixture(EpistemicPrediction):
         """Weighted covariance of the components."""
         return self.enumerated.covariance
 
+    @property
+    def variance(self) -> Float[Array, " K"]:
+        """Weighted variance of the components."""
+        return self.enumerated.variance
+
     def log_probability(self, responses: Int[Array, " k"]) -> Float[Array, ""]:
         """Log-probability of k responses to one input, in nats."""
         states, steps = self.log_start.shape[1], self.log_transitions.shape[1]
@@ -74,9 +82,14 @@ class MarkovMixture(EpistemicPrediction):
 
 
 class MarkovMixtureHead(Head):
-    """A mixture of `components` Markov chains of `length` steps: for responses too many to have a logit each."""
+    """A mixture of `components` Markov chains of `length` steps: for responses too many to have a logit each.
+
+    Raises: ValueError for no components, no length, fewer than two states, and more sequences than there are 32-bit
+        numbers.
+    """
 
     def __init__(self, width: int, states: int, length: int, rngs: nnx.Rngs, *, components: int = 8) -> None:
+        check_chains(states, length, components)
         self.components, self.states, self.length = components, states, length
         self.weights = nnx.Linear(width, components, rngs=rngs)
         # Unequal from the start: equal components would stay equal.

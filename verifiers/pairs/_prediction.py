@@ -125,6 +125,11 @@ class Mixture(CovariancePrediction):
         away = jnp.exp(self.log_components) - self.probabilities[None, :]
         return (jnp.exp(self.log_weights)[:, None] * away).T @ away
 
+    @property
+    def variance(self) -> Float[Array, " K"]:
+        """The diagonal of the covariance, without the rest of it."""
+        return jnp.exp(self.log_weights) @ (jnp.exp(self.log_components) - self.probabilities[None, :]) ** 2
+
     def log_probability(self, responses: Int[Array, " k"]) -> Float[Array, ""]:
         """Log-probability of k responses to one input, in nats."""
         return jax.nn.logsumexp(self.log_weights + jnp.sum(self.log_components[:, responses], axis=1))

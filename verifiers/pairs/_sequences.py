@@ -9,9 +9,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from probinf.verifiers.pairs._checks import check_candidates, check_log_scores
+from probinf.verifiers.pairs._checks import check_candidates, check_log_scores, check_vocabulary
 from probinf.verifiers.pairs._prediction import EpistemicPrediction
 
 # Finite, so that a gradient through it is zero and no NaN.
@@ -27,7 +28,8 @@ class ScoredResponses(EpistemicPrediction):
     Law: if the model is calibrated for pairs, probabilities and variances are second-order calibrated, and what
     `EpistemicPrediction` promises holds for every response Y and event A that depend on the prompt through the model's
     outputs alone, on average over the prompts of training. That Y is one of a list fixed beforehand is such an event.
-    A model whose variance has to be clipped is not calibrated there: `clipped` says how often.
+    A model whose variance has to be clipped is not calibrated there: `clipped` says which. Such a response, for which
+    log p(y | y) < log p(y), has confidence one, and decoders admit it at every beta.
 
     Raises: ValueError for logs above zero or not a number, and for listed probabilities that sum to more than one.
 
@@ -87,11 +89,15 @@ class SequencePairs:
     def log_probabilities(
         self, first: Int[Array, " slots"], second: Int[Array, " slots"]
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """Log p(first | prompt) and log p(second | first, prompt), in nats: one pass of the trunk."""
+        """Log p(first | prompt) and log p(second | first, prompt), in nats: one pass of the trunk.
+
+        Raises: ValueError for rows of the wrong length, and tokens, an end or a padding outside of the vocabulary.
+        """
         check_candidates(jnp.stack([first, second]), self.slots, self.end, self.pad)
         (first, of_first), (second, of_second) = self._cleaned(first), self._cleaned(second)
         tokens = jnp.concatenate([self.prompt, first, second])
         logits = self.trunk(tokens[:-1])[len(self.prompt) - 1 :]
+        check_vocabulary(tokens[len(self.prompt) :], self.end, self.pad, logits.shape[1])
         # A pad comes after the end, of itself: it is no token that a response could hold.
         logits = jnp.where(jnp.arange(logits.shape[1])[None, :] == self.pad, _NEVER, logits)
         of_tokens = jnp.take_along_axis(jax.nn.log_softmax(logits), tokens[len(self.prompt) :][:, None], axis=1)[:, 0]
@@ -108,15 +114,23 @@ class SequencePairs:
     def scored(self, candidates: Int[Array, "K slots"]) -> ScoredResponses:
         """Both scores of each of K different responses.
 
-        Raises: ValueError for rows of the wrong length, padding before the end, and a response that is listed twice.
+        Raises: ValueError for rows of the wrong length, padding before the end, a response that is listed twice, and
+            tokens, an end or a padding outside of the trunk's vocabulary.
         """
         check_candidates(candidates, self.slots, self.end, self.pad, distinct=True)
+        if not isinstance(candidates, Tracer):
+            # Here, because under vmap the tokens are not seen.
+            read = jnp.concatenate([self.prompt, jnp.zeros(2 * self.slots - 1, self.prompt.dtype)])
+            vocabulary = jax.eval_shape(self.trunk, read).shape[1]
+            check_vocabulary(self._cleaned(candidates)[0], self.end, self.pad, vocabulary)
         return ScoredResponses(*jax.vmap(lambda y: self.log_probabilities(y, y))(candidates))
 
-    def _cleaned(self, response: Int[Array, " slots"]) -> tuple[Int[Array, " slots"], Bool[Array, " slots"]]:
+    def _cleaned(
+        self, response: Int[Array, "*batch slots"]
+    ) -> tuple[Int[Array, "*batch slots"], Bool[Array, "*batch slots"]]:
         """The response with padding after its end, and which slots are its own."""
         ends = (response == self.end).astype(jnp.int32)
-        own = jnp.cumsum(ends) - ends == 0
+        own = jnp.cumsum(ends, axis=-1) - ends == 0
         return jnp.where(own, response, self.pad), own
 
 
@@ -128,7 +142,7 @@ class PairLanguageModel(nnx.Module):
 
     Law: trained to calibration on independent pairs, it is second-order calibrated (arXiv 2402.08733, section 3).
 
-    Raises: ValueError for no slots, and where end and padding are one token.
+    Raises: ValueError for no slots, and where end and padding are one token or below zero.
     """
 
     def __init__(
@@ -141,6 +155,8 @@ class PairLanguageModel(nnx.Module):
     ) -> None:
         if slots < 1 or end == pad:
             raise ValueError(f"a response needs a slot, and an end ({end}) that is not the padding ({pad})")
+        if min(end, pad) < 0:
+            raise ValueError(f"tokens are numbered from 0: neither the end ({end}) nor the padding ({pad}) is below")
         self.trunk, self.slots, self.end, self.pad = trunk, slots, end, pad
 
     def __call__(self, prompt: Int[Array, " prompt"]) -> SequencePairs:

@@ -13,6 +13,7 @@ from probinf.verifiers.pairs import Dirichlet, Mixture, MixtureHead, PairModel, 
 from probinf.verifiers.pairs.baselines import (
     DropoutMixture,
     DropoutNetwork,
+    EpinetMixture,
     EpinetNetwork,
     EvidentialHead,
     RandomFourierFeatures,
@@ -49,6 +50,12 @@ def test_the_evidential_loss_is_the_expectation_that_defines_it(x64):
     log_ratio = log_gamma[0] - sum(log_gamma[1:]) + ((off - 1) * np.log(p)).sum(axis=1) - np.log(2.0)
     divergence = float(evidential_loss(prediction, jnp.asarray(1), 2.0)) - found
     assert abs(divergence / 2 - log_ratio.mean()) < 5 * log_ratio.std() / np.sqrt(n)
+
+
+def test_the_evidential_loss_refuses_a_gate_without_concentration():
+    for gate in (0.0, 1.0):
+        with pytest.raises(ValueError, match="has a gate in"):
+            evidential_loss(Dirichlet(jnp.array([0.5, 0.5]), gate), jnp.asarray(0), 1.0)
 
 
 def test_an_evidential_head_gives_the_moments_of_its_dirichlet():
@@ -181,6 +188,35 @@ def test_a_spectral_trunk_keeps_distances_whatever_its_weights():
 def epinet(rngs, classes=2):
     """An epinet on a small trunk."""
     return EpinetNetwork(Perceptron(1, 4, 1, rngs), 1, 4, classes, rngs, index=3, hidden=5)
+
+
+def test_an_epinet_gives_the_logits_of_its_formula_and_its_mixture_those_of_its_indices(x64):
+    network = EpinetNetwork(
+        Perceptron(2, 4, 1, nnx.Rngs(params=0)), 2, 4, 3, nnx.Rngs(params=1), index=2, hidden=5, scale=1.7
+    )
+    x = np.array([0.4, -1.1])
+    gelu = lambda a: np.asarray(jax.nn.gelu(jnp.asarray(a)))  # noqa: E731
+    affine = lambda layer, a: a @ np.asarray(layer.kernel[...]) + np.asarray(layer.bias[...])  # noqa: E731
+    features = gelu(affine(network.trunk.layers[0], x))
+    prior = gelu(x @ np.asarray(network.prior_in[...]) + np.asarray(network.prior_bias[...]))
+    prior = (prior @ np.asarray(network.prior_out[...])).reshape(3, 2)
+
+    def by_hand(z):
+        learned = affine(network.out, gelu(affine(network.hidden, np.concatenate([features, x, z])))).reshape(3, 2)
+        logits = affine(network.base, features) + learned @ z + 1.7 * prior @ z
+        return logits - np.log(np.exp(logits).sum())
+
+    indices = np.array([[1.0, -0.5], [0.3, 2.0]])
+    for z in indices:
+        np.testing.assert_allclose(network(jnp.asarray(x), jnp.asarray(z)), by_hand(z), atol=1e-6)
+        # Both parts that the index multiplies are large enough to be missed.
+        assert np.abs(prior @ z).max() > 0.1 and np.abs(by_hand(z) - by_hand(np.zeros(2)) - prior @ z).max() > 0.1
+    base = affine(network.base, features)
+    np.testing.assert_allclose(network(jnp.asarray(x), jnp.zeros(2)), base - np.log(np.exp(base).sum()), atol=1e-6)
+    found = EpinetMixture(hidden(network), jnp.asarray(indices))(jnp.asarray(x))
+    rows = np.exp([by_hand(z) for z in indices])
+    np.testing.assert_allclose(found.probabilities, rows.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(found.covariance, np.cov(rows.T, ddof=0), atol=1e-6)
 
 
 def test_no_gradient_of_an_epinet_reaches_the_trunk_but_through_the_base():

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from jax.tree_util import Partial
 
 from probinf.verifiers.pairs import (
@@ -71,14 +72,44 @@ def test_shapes_that_do_not_fit_are_refused():
         MarkovMixture(weights, start, moves + 1)
 
 
+def test_sequences_that_cannot_be_numbered_are_refused():
+    # As many as can be numbered with two states: 2^30.
+    halves = jnp.full((1, 30, 2, 2), -jnp.log(2.0))
+    longest = MarkovMixture(jnp.zeros(1), halves[:, 0, 0], halves[:, 1:])
+    last = longest.log_probability(jnp.array([2**30 - 1]))
+    assert float(last) == pytest.approx(-30 * np.log(2), rel=1e-6)
+    with pytest.raises(ValueError, match="32-bit"):
+        MarkovMixture(jnp.zeros(1), halves[:, 0, 0], halves)
+    for message, states, length, components in (
+        ("32-bit", 2, 31, 1),
+        ("32-bit", 65536, 2, 1),
+        ("a mixture of chains", 2, 0, 1),
+        ("a mixture of chains", 1, 3, 1),
+        ("a mixture of chains", 2, 3, 0),
+    ):
+        with pytest.raises(ValueError, match=message):
+            MarkovMixtureHead(4, states, length, nnx.Rngs(params=0), components=components)
+
+
+@pytest.mark.parametrize("made", [prediction, lambda: prediction().enumerated])
+def test_variances_do_not_need_the_table_of_all_pairs(made):
+    program = jax.make_jaxpr(lambda model: model.variance)(made())
+    sizes = [output.aval.size for equation in program.eqns for output in equation.outvars]
+    assert max(sizes) == COMPONENTS * len(SEQUENCES)
+
+
 def network(rngs):
     return PairNetwork(Perceptron(1, 16, 1, rngs), MarkovMixtureHead(16, STATES, LENGTH, rngs, components=4))
 
 
+SLIP = 0.02
+
+
 def draw(key):
-    """One of two hidden answers, 0101 or 1010, which both experts know and the input does not tell."""
-    truth = jax.random.bernoulli(key)
-    return jnp.ones(1), jnp.full(2, jnp.where(truth, 5, 10))
+    """One of two hidden answers, 0101 or 1010, which the input does not tell; each expert slips once in fifty."""
+    truth_key, slip_key = jax.random.split(key)
+    said = jax.random.bernoulli(truth_key) ^ jax.random.bernoulli(slip_key, SLIP, (2,))
+    return jnp.ones(1), jnp.where(said, 5, 10)
 
 
 def test_two_experts_who_agree_teach_that_the_answer_can_be_known():
@@ -86,7 +117,10 @@ def test_two_experts_who_agree_teach_that_the_answer_can_be_known():
     model, losses = train_pairs(jax.random.key(0), network, Partial(draw), config)
     found: Any = model(jnp.ones(1))
     assert found.log_transitions.shape == (4, LENGTH - 1, STATES, STATES)
-    # A fair coin between two certain answers: p = 1/2 each, variance 1/4; the mean loss is half of log 2.
+    # A fair coin between answers of probability .98 and .02: p = 1/2 each, variance .48^2 = .2304.
     np.testing.assert_allclose(np.asarray(found.probabilities)[[5, 10]], 0.5, atol=0.06)
-    np.testing.assert_allclose(np.asarray(found.variance)[[5, 10]], 0.25, atol=0.03)
-    assert float(losses[-20:].mean()) == pytest.approx(0.5 * np.log(2), abs=0.03)
+    np.testing.assert_allclose(np.asarray(found.variance)[[5, 10]], (0.5 - SLIP) ** 2, atol=0.03)
+    # Half the entropy of a pair: two alike, either way, and two different, either way.
+    alike, different = ((1 - SLIP) ** 2 + SLIP**2) / 2, SLIP * (1 - SLIP)
+    entropy = -2 * (alike * np.log(alike) + different * np.log(different))
+    assert float(losses[-20:].mean()) == pytest.approx(0.5 * entropy, abs=0.03)

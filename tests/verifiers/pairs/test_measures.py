@@ -175,3 +175,20 @@ def test_rates_and_methods_that_do_not_exist_are_refused():
         error_ratio_bounds(half[:, None], half[:, None], jnp.zeros(10, int), jnp.zeros(10, int), alpha=1.5)
     with pytest.raises(ValueError, match="the method is"):
         mean_upper_bound(half, 0.0, 1.0, method="exact")
+    for alpha in (0.0, 1.0, float("nan")):
+        with pytest.raises(ValueError, match="in \\(0, 1\\)"):
+            mean_upper_bound(half, 0.0, 1.0, alpha=alpha)
+    with pytest.raises(ValueError, match="in \\(0, 1\\)"):
+        covered(half, half, 0.0)
+
+
+def test_what_would_be_nan_or_no_bound_is_refused():
+    half = jnp.full(10, 0.5)
+    for x, low, high in ((half, 0.0, 0.4), (half, 0.6, 1.0), (half.at[3].set(jnp.nan), 0.0, 1.0)):
+        with pytest.raises(ValueError, match="are not all in"):
+            mean_upper_bound(x, low, high)
+    with pytest.raises(ValueError, match="a lower end below"):
+        mean_upper_bound(half, 1.0, 0.0)
+    for annotators in (1, 0, jnp.arange(10)):
+        with pytest.raises(ValueError, match="two annotators or more"):
+            squared_error_from_counts(half, jnp.zeros(10, int), annotators)

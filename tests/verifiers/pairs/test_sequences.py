@@ -248,6 +248,17 @@ def sayings_network(rngs):
     return PairLanguageModel(Memory(rngs), slots=SLOTS, end=END, pad=PAD)
 
 
+def one_saying(key):
+    """A prompt to which there is but one text, of two tokens that differ."""
+    del key
+    return jnp.asarray(PROMPT), jnp.asarray(RESPONSES)[jnp.array([1, 1])]
+
+
+def with_end(end):
+    """The model's word on the prompt with another end."""
+    return PairLanguageModel(Memory(nnx.Rngs(params=0)), slots=SLOTS, end=end, pad=PAD)(jnp.asarray(PROMPT))
+
+
 @pytest.mark.parametrize("loss", [response_loss, ordered_loss])
 def test_training_on_pairs_finds_the_variance_of_what_cannot_be_told_apart(loss):
     config = PairTraining(steps=250, batch=256, learning_rate=3e-2)
@@ -281,6 +292,13 @@ def test_new_prompts_and_weights_do_not_retrace():
         ("listed twice", lambda: model()(jnp.asarray(PROMPT)).scored(jnp.array([[1, 0], [1, 2]]))),
         ("two responses", lambda: ordered_loss(model()(jnp.asarray(PROMPT)), jnp.asarray(RESPONSES[:3]))),
         ("a slot, and an end", lambda: PairLanguageModel(Memory(nnx.Rngs(params=0)), slots=2, end=0, pad=0)),
+        ("numbered from 0", lambda: PairLanguageModel(Memory(nnx.Rngs(params=0)), slots=2, end=1, pad=-1)),
+        ("numbered from 0", lambda: PairLanguageModel(Memory(nnx.Rngs(params=0)), slots=2, end=-1, pad=0)),
+        ("logits for tokens 0 to 3", lambda: with_end(4).scored(jnp.asarray(RESPONSES[3:]))),
+        ("0 to 3, got 1 to 7", lambda: model()(jnp.asarray(PROMPT)).scored(jnp.array([[2, 1], [2, 7]]))),
+        ("0 to 3, got -1 to 2", lambda: model()(jnp.asarray(PROMPT)).scored(jnp.array([[2, 1], [-1, 1]]))),
+        ("0 to 3, got 1 to 7", lambda: model()(jnp.asarray(PROMPT)).log_probability(jnp.array([[2, 1], [2, 7]]))),
+        ("single class", lambda: train_pairs(jax.random.key(0), sayings_network, one_saying, PairTraining(steps=1))),
         ("at most zero", lambda: ScoredResponses(jnp.array([0.5]), jnp.array([-1.0]))),
         ("at most zero", lambda: ScoredResponses(jnp.array([jnp.nan]), jnp.array([-1.0]))),
         ("two scores", lambda: ScoredResponses(jnp.array([-1.0, -1.0]), jnp.array([-1.0]))),

@@ -124,3 +124,11 @@ def test_a_gate_that_saturates_has_a_finite_gradient():
 def test_settings_that_train_nothing_are_refused():
     with pytest.raises(ValueError, match="training needs"):
         PairTraining(steps=0)
+    for rate in (0.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="a learning rate above 0"):
+            PairTraining(learning_rate=rate)
+    with pytest.raises(ValueError, match="a warm_up and"):
+        PairTraining(warm_up=-1)
+    for decay in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match="a weight_decay of"):
+            PairTraining(weight_decay=decay)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.core import Tracer
 from jax.scipy.special import digamma, gammaln
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -42,8 +43,13 @@ def evidential_loss(
     Law: exact in closed form. Not proper for the variance: its least value for a coin has a variance that says nothing
     of what the network cannot tell apart.
 
+    Raises: ValueError for a concrete gate of 0 or 1, at which there is no concentration; an `EvidentialHead` has none.
+
     Source: arXiv 1806.01768, equations 5 and 6, and the divergence after it.
     """
+    gate = prediction.gate
+    if not isinstance(gate, Tracer) and not 0 < gate < 1:
+        raise ValueError(f"a Dirichlet distribution has a gate in (0, 1), got {gate}")
     p, total = prediction.probabilities, 1 / prediction.gate - 1
     outcome = jax.nn.one_hot(response, p.shape[0], dtype=p.dtype)
     squared = jnp.sum((outcome - p) ** 2 + p * (1 - p) / (total + 1))
