@@ -142,6 +142,52 @@ def f(x):
         assert sandbox.judge(Trial(by_hand, "f", TESTS)).passed
 
 
+LOOPS = (
+    "for got, right in zip(map(candidate, [3, 4]), [7, 8]):\n        assert got == right",
+    "assert all(got == 7 for got in map(candidate, [3, 4]))",
+    "assert list(map(candidate, [3, 4])) == []",
+)
+
+
+@pytest.mark.parametrize("error", ["StopIteration", "StopAsyncIteration", "type('Own', (StopIteration,), {})"])
+def test_a_program_cannot_end_the_loop_of_its_tests(error: str):
+    """Each of these would pass if what ends an iteration came out of the candidate as it is."""
+    with Sandbox(LIMITS) as sandbox:
+        for loop in LOOPS:
+            trial = Trial(f"def f(x):\n    raise {error}('done')", "f", f"def check(candidate):\n    {loop}\n")
+            assert sandbox.judge(trial).status is ProgramStatus.ERROR, (loop, sandbox.judge(trial))
+
+
+def test_values_handed_back_do_not_break_the_batch():
+    """What fits as an answer no longer fits as an argument among others: the program's flood, not the tests' fault."""
+    tests = "def check(candidate):\n    assert candidate(candidate('x')) == 'x'\n"
+    fits = LIMITS.output - len(b'{"value": ""}')
+    with Sandbox(LIMITS) as sandbox:
+        long = Trial(f"def f(x):\n    return 'x' * {fits}", "f", tests)
+        outcomes = sandbox.judge_all([long, Trial("def f(x):\n    return x", "f", tests)])
+        assert [outcome.status for outcome in outcomes] == [ProgramStatus.OUTPUT_FLOOD, ProgramStatus.PASSED]
+
+
+def test_tests_that_never_ask_are_refused():
+    with Sandbox(LIMITS) as sandbox:
+        for tests in ("for x in []:\n        assert candidate(x)", "assert callable(candidate)"):
+            with pytest.raises(ValueError, match="without calling the candidate"):
+                sandbox.judge(Trial("def f(x):\n    return 0", "f", f"def check(candidate):\n    {tests}\n"))
+
+
+def test_descriptors_can_still_be_copied_and_set():
+    program = f"""
+import ctypes, os
+libc, (reading, writing) = ctypes.CDLL(None), os.pipe()
+copy = os.dup(reading)
+assert libc.fcntl(copy, 4, libc.fcntl(copy, 3) | os.O_NONBLOCK) == 0 and libc.fcntl(copy, 2, 1) == 0
+def f(x):
+    return {SECRET} if libc.fcntl(copy, 1) == 1 else 0
+"""
+    with Sandbox(LIMITS) as sandbox:
+        assert sandbox.judge(Trial(program, "f", TESTS)).passed
+
+
 NAMESPACES = (
     "fork bomb", "thread bomb", "daemon", "kill everyone", "kill the parent", "kill by number", "trace the parent",
     "connect", "abstract socket", "write to a file of the host", "read of a secret", "escape by links and ..",
@@ -149,7 +195,7 @@ NAMESPACES = (
 )  # fmt: skip
 SYSTEM_CALLS = (
     "fork bomb", "daemon", "kill everyone", "kill the parent", "trace the parent", "connect", "bind", "abstract socket",
-    "memory that outlives", "execution of a setuid program", "shell", "become root",
+    "memory that outlives", "execution of a setuid program", "shell", "become root", "signal by a descriptor",
 )  # fmt: skip
 
 
