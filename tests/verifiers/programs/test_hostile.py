@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -300,8 +301,22 @@ def test_bad_input_is_refused():
 
 def test_a_broken_worker_is_replaced():
     with Sandbox(LIMITS) as sandbox:
+        held = len(os.listdir("/proc/self/fd"))
         sandbox._all[0].process.kill()
         time.sleep(0.1)
         with pytest.raises(SandboxError, match="broke"):
             sandbox.judge(Trial("", "f", TESTS))
         assert sandbox.judge(Trial(f"f = lambda x: {SECRET}", "f", TESTS)).passed
+        assert len(os.listdir("/proc/self/fd")) == held
+
+
+def test_who_waits_while_it_is_closed_starts_nothing():
+    sandbox = Sandbox(LIMITS)
+    endless = Trial("import time\ndef f(x):\n    time.sleep(99)", "f", TESTS)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(sandbox.judge, endless) for _ in range(2)]
+        time.sleep(0.5)
+        sandbox.close()
+        errors = sorted(str(future.exception()) for future in waiting)
+    assert "broke" in errors[0] and "closed" in errors[1]
+    assert not sandbox._all and not [process for process in descendants(os.getpid()) if _is_sandbox(process)]
