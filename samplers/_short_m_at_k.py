@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Bool, Float, Int
 
@@ -82,13 +83,15 @@ def short_cost(lengths: Float[Array, " n"], m: int, k: int | None = None) -> Sho
 
     lengths: finite; for a sample that was cut off, the length at which it was.
 
-    Raises: ValueError where not 1 <= m <= k <= n.
+    Raises: ValueError where not 1 <= m <= k <= n, and for lengths that are not finite, unless traced.
 
     Source: arXiv 2505.17813, section 4.
     """
     n = lengths.shape[0]
     k = n if k is None else k
     _checked(m, k, n)
+    if not isinstance(lengths, Tracer) and not bool(jnp.all(jnp.isfinite(lengths))):
+        raise ValueError("lengths must be finite: give a sample that was cut off the length at which it was")
     ordered = jnp.sort(lengths)
     rank = jnp.arange(1, n + 1)
     possible = (rank >= m) & (n - rank >= k - m)

@@ -201,6 +201,7 @@ def test_knobs_out_of_range_are_refused():
         (lambda: short_1_at_k(three > 0, lengths, 4), "1 <= m <= k <= n"),
         (lambda: short_m_at_k(three, lengths, 1, 3, 2), "1 <= m <= k <= n"),
         (lambda: short_m_at_k(jnp.zeros(60, int), jnp.zeros(60), 1, 12, 20), "too many"),
+        (lambda: short_cost(jnp.asarray([3.0, jnp.inf]), 1), "lengths must be finite"),
         (lambda: short_cost(lengths, 0), "1 <= m <= k <= n"),
         (lambda: weibull_mixture(jnp.zeros(1)), "at least two numbers"),
         (lambda: reasoning_pruning(jnp.zeros(1)), "at least two numbers"),

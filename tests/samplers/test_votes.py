@@ -215,7 +215,11 @@ def test_knobs_out_of_range_are_refused():
         (lambda: knockout_failure_bound(0, 1, 0.5, 0.7), "at least one candidate"),
         (lambda: knockout_failure_bound(4, 1, 0.5, 0.5), "right more often than not"),
         (lambda: league_failure_bound(1, 1, 0.5, 0.3), "at least two candidates"),
+        (lambda: knockout_failure_bound(4, 1, 0.5, 1.1), "right more often than not"),
+        (lambda: knockout_failure_bound(4, 1, -0.5, 0.7), "p_right is a probability"),
         (lambda: league_failure_bound(4, 1, 0.5, 0.0), "needs a gap"),
+        (lambda: league_failure_bound(4, 1, 0.5, 1.5), "needs a gap"),
+        (lambda: league_failure_bound(4, 1, 1.5, 0.5), "p_strong is a probability"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
