@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -16,12 +14,11 @@ from probinf._measure import Factor, Guarantee, Measure, as_factor
 from probinf._particles import Particles, take_lanes
 from probinf._sampler import Sampler
 from probinf._status import Status, status_if
+from probinf.samplers._answers import Answer, answers_of
 from probinf.samplers._reasoning_filter import Writer
 from probinf.samplers._selection import FinalReward
 from probinf.samplers._solution_pool import solution_pool
 from probinf.samplers._weight_rules import Aggregate
-
-Answer = Callable[[Any], Int[Array, ""] | int]
 
 
 def best_of_majority(
@@ -68,7 +65,7 @@ class BestOfMajority(Sampler):
         """The k lanes."""
         check_key(key)
         living = cloud.log_weights > -jnp.inf
-        answers = jnp.asarray(jax.vmap(self.answer, axis_size=cloud.n)(cloud.values))
+        answers = answers_of(self.answer, cloud.values, cloud.n)
         rewards = jnp.exp(jnp.asarray(self.log_reward.log_density_lanes(cloud.values, cloud.n)))
         lanes = best_of_majority_lanes(jnp.where(living, answers, -1), rewards, self.k, self.alpha)
         filled, log_z = lanes >= 0, cloud.log_z

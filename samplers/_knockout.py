@@ -74,14 +74,18 @@ def knockout_failure_bound(
     p_right: chance p that a candidate is right. accuracy: chance a that a comparison prefers right to wrong, on each
     pair; it must be above 1/2. This is what a verifier with a bias does not have.
 
-    Raises: ValueError for fewer than one candidate or vote, and for an accuracy of 1/2 or less.
+    Raises: ValueError for fewer than one candidate or vote, a p_right outside [0, 1], and an accuracy outside (1/2, 1].
 
     Source: Chen et al., arXiv 2411.19477, theorem on the knockout algorithm, second-hand; shown by the argument above.
     """
     if n < 1 or votes < 1:
         raise ValueError(f"a knockout needs at least one candidate and one vote, got n={n} and votes={votes}")
-    if not isinstance(accuracy, Tracer) and not float(accuracy) > 0.5:
-        raise ValueError(f"the bound needs comparisons that are right more often than not, got {float(accuracy)}")
+    if not isinstance(p_right, Tracer) and not 0 <= float(p_right) <= 1:
+        raise ValueError(f"p_right is a probability and lies in [0, 1], got {float(p_right)}")
+    if not isinstance(accuracy, Tracer) and not 0.5 < float(accuracy) <= 1:
+        raise ValueError(
+            f"the bound needs comparisons that are right more often than not, up to always, got {float(accuracy)}"
+        )
     p, a = jnp.asarray(p_right, float), jnp.asarray(accuracy, float)
     lost = math.ceil(math.log2(n)) * jnp.exp(-2 * votes * (a - 0.5) ** 2)
     return jnp.minimum(jnp.exp(n * jnp.log1p(-p)) + lost, 1.0)

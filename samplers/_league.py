@@ -73,14 +73,16 @@ def league_failure_bound(
     p_strong: chance p that a candidate is right and strong: it wins against a new candidate with a chance that exceeds
     that of any wrong candidate by at least `gap` = D.
 
-    Raises: ValueError for fewer than two candidates or one round, and for a gap that is not positive.
+    Raises: ValueError for fewer than two candidates or one round, a p_strong outside [0, 1], and a gap outside (0, 1].
 
     Source: Chen et al., arXiv 2411.19477, theorem on the league algorithm, second-hand; shown by the argument above.
     """
     if n < 2 or rounds < 1:
         raise ValueError(f"a league needs at least two candidates and one round, got n={n} and rounds={rounds}")
-    if not isinstance(gap, Tracer) and not float(gap) > 0:
-        raise ValueError(f"the bound needs a gap between strong and wrong candidates, got {float(gap)}")
+    if not isinstance(p_strong, Tracer) and not 0 <= float(p_strong) <= 1:
+        raise ValueError(f"p_strong is a probability and lies in [0, 1], got {float(p_strong)}")
+    if not isinstance(gap, Tracer) and not 0 < float(gap) <= 1:
+        raise ValueError(f"the bound needs a gap in (0, 1] between strong and wrong candidates, got {float(gap)}")
     p, d = jnp.asarray(p_strong, float), jnp.asarray(gap, float)
     off = jnp.exp(-rounds * d**2 / 8) + jnp.exp(-(n - 1) * d**2 / 8)
     return jnp.minimum(jnp.exp(n * jnp.log1p(-p)) + 2 * n * off, 1.0)

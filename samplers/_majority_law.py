@@ -45,10 +45,9 @@ def majority_at_k(counts: Int[Array, " answers"], k: int) -> Float[Array, " answ
     n = jnp.sum(counts)
     if not isinstance(n, Tracer) and int(n) < k:
         raise ValueError(f"a vote of k={k} needs at least as many samples, got {int(n)}")
-    chosen, given = jnp.arange(k + 1.0)[None, :], counts.astype(float)[:, None]
-    log_terms = jnp.where(chosen <= given, _log_binomial(given, jnp.minimum(chosen, given)), _NEVER)
-    total = n.astype(float)
-    log_all = jnp.where(total >= k, _log_binomial(jnp.maximum(total, float(k)), float(k)), jnp.nan)
+    chosen, given, total = jnp.arange(k + 1.0)[None, :], counts.astype(float)[:, None], n.astype(float)
+    log_terms = jnp.where(chosen <= given, _log_shares(given, total, k), _NEVER)
+    log_all = jnp.where(total >= k, _log_shares(total[None, None], total, k)[0, k], jnp.nan)
     return jnp.exp(_log_won(log_terms, k) - log_all)
 
 
@@ -87,8 +86,14 @@ def _convolved(a: Float[Array, " voters"], b: Float[Array, " voters"]) -> Float[
     return jnp.maximum(jax.nn.logsumexp(terms, axis=1), _NEVER)
 
 
-def _log_binomial(n: Float[Array, "..."], k: Float[Array, "..."] | float) -> Float[Array, "..."]:
-    return gammaln(n + 1) - gammaln(k + 1.0) - gammaln(n - k + 1)
+def _log_shares(given: Float[Array, "answers 1"], total: Float[Array, ""], k: int) -> Float[Array, "answers voters"]:
+    """Log of C(given, c) / total^c for c = 0 to k, no number that means anything above `given`.
+
+    A product of fractions, because the logs of factorials of many samples would leave no digits to their difference.
+    """
+    fractions = jnp.maximum(given - jnp.arange(k)[None, :], 1.0) / jnp.maximum(total, 1.0)
+    falling = jnp.cumsum(jnp.log(fractions), axis=1)
+    return jnp.concatenate([jnp.zeros_like(given), falling], axis=1) - gammaln(jnp.arange(k + 1.0) + 1)[None, :]
 
 
 def _check_voters(n: int) -> None:

@@ -5,21 +5,15 @@ Source: arXiv 2502.01618, section 5.1; rewards and votes as in Hugging Face's se
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from jaxtyping import Array, Int
-
 from probinf._measure import Measure
 from probinf._primitives import Best, Choose, Majority
 from probinf._sampler import Sampler
 from probinf.lm import Reasoning
+from probinf.samplers._answers import Answer
 from probinf.samplers._reasoning_filter import Writer
 from probinf.samplers._selection import FinalReward
 from probinf.samplers._solution_pool import solution_pool
 from probinf.samplers._weight_rules import Aggregate
-
-Answer = Callable[[Any], Int[Array, ""] | int]
 
 
 def greedy(writer: Reasoning) -> Sampler:

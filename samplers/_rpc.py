@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -16,10 +12,9 @@ from probinf._particles import Particles
 from probinf._primitives import Best, Choose, Rule
 from probinf._sampler import Sampler
 from probinf.lm import Reasoning, Solutions
+from probinf.samplers._answers import Answer, answers_of
 from probinf.samplers._perplexity_consistency import perplexity_consistency, reasoning_pruning
 from probinf.samplers._solution_pool import solution_pool
-
-Answer = Callable[[Any], Int[Array, ""] | int]
 
 
 def rpc(writer: Reasoning, answer: Answer, *, pruned: bool = True) -> Sampler:
@@ -71,7 +66,7 @@ class PerplexityConsistency(Rule):
 
     def index(self, key: PRNGKeyArray, cloud: Particles) -> Int[Array, ""]:
         """The lane."""
-        answers = jnp.asarray(jax.vmap(self.answer, axis_size=cloud.n)(cloud.values))
+        answers = answers_of(self.answer, cloud.values, cloud.n)
         answers = jnp.where(cloud.log_weights > -jnp.inf, answers, -1)
         log_probs = MeanLogProb().log_density_lanes(cloud.values, cloud.n)
         kept = reasoning_pruning(log_probs) if self.pruned else jnp.ones(cloud.n, bool)

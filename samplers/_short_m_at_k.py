@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from probinf._primitives._choose import voted_lane
@@ -40,9 +40,7 @@ def short_1_at_k(correct: Bool[Array, " n"], lengths: Float[Array, " n"], k: int
     same = lengths[:, None] == lengths[None, :]
     right = correct & jnp.isfinite(lengths)
     shared = jnp.sum(same & right[None, :], axis=1) / jnp.sum(same, axis=1)
-    rank = jnp.arange(1, n + 1)
-    weight = jnp.where(n - rank >= k - 1, jnp.exp(_log_binomial(n - rank, k - 1) - _log_binomial(n, k)), 0.0)
-    return jnp.sum(shared[jnp.argsort(lengths)] * weight)
+    return jnp.sum(shared[jnp.argsort(lengths)] * _chances(1, k, n))
 
 
 def short_m_at_k(
@@ -82,27 +80,29 @@ def short_cost(lengths: Float[Array, " n"], m: int, k: int | None = None) -> Sho
 
     lengths: finite; for a sample that was cut off, the length at which it was.
 
-    Raises: ValueError where not 1 <= m <= k <= n.
+    Raises: ValueError where not 1 <= m <= k <= n, and for lengths that are not finite, unless traced.
 
     Source: arXiv 2505.17813, section 4.
     """
     n = lengths.shape[0]
     k = n if k is None else k
     _checked(m, k, n)
+    if not isinstance(lengths, Tracer) and not bool(jnp.all(jnp.isfinite(lengths))):
+        raise ValueError("lengths must be finite: give a sample that was cut off the length at which it was")
     ordered = jnp.sort(lengths)
-    rank = jnp.arange(1, n + 1)
-    possible = (rank >= m) & (n - rank >= k - m)
-    before, after = jnp.where(possible, rank - 1, m - 1), jnp.where(possible, n - rank, k - m)
-    log_chance = _log_binomial(before, m - 1) + _log_binomial(after, k - m) - _log_binomial(n, k)
-    chance = jnp.where(possible, jnp.exp(log_chance), 0.0)
+    chance = _chances(m, k, n)
     # Given which one is the m-th, the m - 1 before it are any of the shorter ones.
-    shorter = (jnp.cumsum(ordered) - ordered) / jnp.maximum(rank - 1, 1)
+    shorter = (jnp.cumsum(ordered) - ordered) / jnp.maximum(jnp.arange(n), 1)
     return ShortCost(jnp.sum(chance * ((m - 1) * shorter + (k - m + 1) * ordered)), jnp.sum(chance * ordered))
 
 
-def _log_binomial(n: Array | int, k: int) -> Float[Array, "..."]:
-    n = jnp.asarray(n, float)
-    return gammaln(n + 1) - gammaln(k + 1.0) - gammaln(jnp.maximum(n - k, 0.0) + 1)
+def _chances(m: int, k: int, n: int) -> Float[Array, " n"]:
+    """For each place in the order of n samples, the chance that the m-th shortest of k of them stands there.
+
+    C(j - 1, m - 1) C(n - j, k - m) / C(n, k), by whole numbers: logs of factorials would leave no digits.
+    """
+    subsets = math.comb(n, k)
+    return jnp.asarray([math.comb(j, m - 1) * math.comb(n - 1 - j, k - m) / subsets for j in range(n)], float)
 
 
 def _checked(m: int, k: int, n: int) -> int:

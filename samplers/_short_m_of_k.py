@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -16,9 +12,8 @@ from probinf._primitives import Choose, Rule
 from probinf._primitives._choose import voted_lane
 from probinf._sampler import Sampler
 from probinf.lm import Reasoning, Solutions
+from probinf.samplers._answers import Answer, answers_of
 from probinf.samplers._solution_pool import solution_pool
-
-Answer = Callable[[Any], Int[Array, ""] | int]
 
 
 def short_m_of_k(writer: Reasoning, answer: Answer, *, m: int = 3) -> Sampler:
@@ -52,7 +47,7 @@ class ShortestMajority(Rule):
     def index(self, key: PRNGKeyArray, cloud: Particles) -> Int[Array, ""]:
         """The lane."""
         del key
-        answers = jnp.asarray(jax.vmap(self.answer, axis_size=cloud.n)(cloud.values))
+        answers = answers_of(self.answer, cloud.values, cloud.n)
         lengths = jnp.where(cloud.log_weights > -jnp.inf, self.lengths(cloud.values), jnp.inf)
         return jnp.maximum(short_m_lane(answers, lengths, self.m), 0)
 

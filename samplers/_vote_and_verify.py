@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -14,10 +10,9 @@ from probinf._measure import Guarantee, Measure
 from probinf._particles import Particles
 from probinf._primitives import Choose, Draw, Majority, Reweight, Rule
 from probinf._sampler import Sampler
+from probinf.samplers._answers import Answer, answers_of
 from probinf.samplers._noisy_verdict import NoisyVerdict, log_accepted
 from probinf.samplers._verified_votes import accepted_vote, log_odds_vote
-
-Answer = Callable[[Any], Int[Array, ""] | int]
 
 
 def vote_then_verify(generator: Sampler, answer: Answer, verdict: NoisyVerdict) -> Sampler:
@@ -86,8 +81,3 @@ class LogOddsMajority(Rule):
         answers = answers_of(self.answer, cloud.values.value, cloud.n)
         answers = jnp.where(cloud.log_weights > -jnp.inf, answers, -1)
         return log_odds_vote(answers, cloud.values.accepted, self.true_positive_rate, self.false_positive_rate)
-
-
-def answers_of(answer: Answer, values: Any, n: int) -> Int[Array, " n"]:
-    """The answers of all lanes."""
-    return jnp.asarray(jax.vmap(answer, axis_size=n)(values))

@@ -39,7 +39,7 @@ from probinf.samplers import (
     short_m_of_k,
     solution_pool,
 )
-from probinf.samplers._vote_and_verify import answers_of
+from probinf.samplers._answers import answers_of
 from probinf.validity import FiniteMeasure, KernelCase, SamplerCase
 
 # Texts of one or two tokens, of three symbols; and of one to three, of two.

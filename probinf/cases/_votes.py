@@ -35,8 +35,8 @@ from probinf.samplers import (
     vote_then_verify,
     weighted_vote,
 )
+from probinf.samplers._answers import answers_of
 from probinf.samplers._noisy_verdict import log_accepted
-from probinf.samplers._vote_and_verify import answers_of
 from probinf.validity import FiniteMeasure, KernelCase, SamplerCase
 
 # Values 1 and 2 give the same answer, value 3 none; only value 0 is right.

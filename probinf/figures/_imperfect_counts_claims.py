@@ -5,7 +5,10 @@ discoveries of .052 at the first attempt and .145 at 16 to 31; ceiling between .
 .422 for one; root mean squares of forecasts .023 to .080 by the power law, .033 to .128 by Beta difficulties, the law
 ahead for six of seven models). The bounds were set from it, and the intervals were not known.
 In a first run the power law was fitted to the logarithm of the coverage and "fit" failed (.038); now it is fitted to
-the coverage, as published, which also gives the published coefficients. No criterion was changed.
+the coverage, as published, which also gives the published coefficients. No criterion was changed for that.
+After it "law" was changed, on a reading of the code: its t interval took the seven models for independent, but they
+answer the same 128 problems. It is now a count of models, and says nothing beyond these problems. Six of seven had
+been seen in the pilot.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ import numpy as np
 import xarray
 
 from probinf.figures._claims import Claim, Finding, Relation
-from probinf.figures._transformer_metrics import mean_interval
 
 _PAPER = "arXiv:2411.17501"
 _LAWS = "arXiv:2407.21787"
@@ -28,7 +30,6 @@ def imperfect_verifiers_counts_claims(dataset: xarray.Dataset) -> list[Finding]:
     # Ends that are apart, so that the interval is one of the difference at more than its level.
     rise = dataset["fdr"].sel(bucket="16-31").item() - dataset["fdr"].sel(bucket="1").item()
     rises = (rise, late.values[0] - early.values[1], late.values[1] - early.values[0])
-    mean, (low, high) = mean_interval((dataset["error_of_law"] - dataset["error_of_beta"]).values)
     rows: list[tuple[str, str, str, str, Relation, float, Any, Any]] = [
         ("fdr", _PAPER, "What is accepted late is wrong more often", "P(wrong | accepted) at attempts 16 to 31 less at "
          "the first", ">", 0.0, rises, ".228 less .177 to .416 less .127 for two models"),
@@ -38,9 +39,6 @@ def imperfect_verifiers_counts_claims(dataset: xarray.Dataset) -> list[Finding]:
          "share of tasks, bootstrap of tasks", ">", 0.05, tuple(dataset["gap"].values), None),
         ("strength", _PAPER, "All asserts lift the ceiling's lower end by .15 over one assert",
          "difference, bootstrap of tasks", ">", 0.15, tuple(dataset["gain_of_strength"].values), None),
-        ("law", _LAWS, "From 100 samples the power law forecasts 10,000 better than Beta difficulties",
-         "root mean square error less theirs, t interval over seven models", "<", 0.0,
-         (mean, low, high), None),
     ]  # fmt: skip
     judged = [
         Claim(f"imperfect_verifiers_counts/{name}", paper, says, quantity, relation, bound, published).judge(
@@ -49,8 +47,11 @@ def imperfect_verifiers_counts_claims(dataset: xarray.Dataset) -> list[Finding]:
         for name, paper, says, quantity, relation, bound, value, published in rows
     ]
     apart = np.max(np.abs(dataset["law"].sel(model="Pythia 12B") - dataset["coverage"].sel(model="Pythia 12B")).values)
+    ahead = int((dataset["error_of_law"] < dataset["error_of_beta"]).sum())
     beyond = dataset["apparent"].values[-1] - dataset["true"].values[-1]
     exact: list[tuple[str, str, str, Relation, float, float]] = [
+        ("law", "From 100 samples the power law forecasts 10,000 better than Beta difficulties, for most models",
+         "models of seven with the smaller root mean square error, of the forecasts drawn", ">", 3.5, ahead),
         ("fit", "The power law fits what 10,000 samples cover (Pythia 12B)", "largest distance", "<", 0.03, apart),
         ("broken", "One false positive in a thousand breaks it: what is accepted is not what is right",
          "apparent less true coverage at 10,000 attempts", ">", 0.1, beyond),

@@ -8,14 +8,14 @@ import numpy as np
 import xarray
 from matplotlib.figure import Figure
 
+from probinf.figures._imperfect_study_runs import LIKELIEST
 from probinf.figures._transformer_metrics import mean_interval
 from probinf.figures._validity_style import BLUE, GRAY, GREEN, ORANGE, PINK, STYLE, title
 
 _RULE_COLORS = {
     "majority": GRAY,
-    "best of n": ORANGE,
+    LIKELIEST: PINK,
     "best of majority": GREEN,
-    "perplexity consistency": PINK,
     "accepted vote": BLUE,
 }
 
@@ -36,7 +36,8 @@ def plot_imperfect_verifiers_study(dataset: xarray.Dataset) -> Figure:
             "A small language model, tasks with exact truth, verifiers of known strength",
             f"{dataset.attrs['samples']} recorded answers of SmolLM2-135M to each of {dataset.sizes['task']} tasks. A "
             "verifier of strength m looks at the first m of five necessary conditions.\nThis shows that the calculus "
-            "holds, not that small models scale. Bars and bands: 95 %, tasks resampled (last panel: runs).",
+            "holds, not that small models scale. Bars and bands: 95 %, tasks resampled (last panel: runs).\n"
+            "On answers of one line perplexity consistency (RPC) reduces to the highest probability per token.",
         )
     return figure
 

@@ -17,7 +17,6 @@ from probinf.samplers import (
     accepted_vote,
     best_of_majority_lanes,
     majority_at_k,
-    perplexity_consistency,
     short_1_at_k,
     short_cost,
 )
@@ -25,7 +24,8 @@ from probinf.samplers._noisy_verdict import Judged, log_accepted
 from probinf.verifiers.imperfect import Payoff, SampleCounts, estimate_utilities
 
 BUDGETS = (1, 2, 4, 8, 16, 32, 64)
-RULES = ("majority", "best of n", "best of majority", "perplexity consistency", "accepted vote")
+LIKELIEST = "highest probability per token"
+RULES = ("majority", LIKELIEST, "best of majority", "accepted vote")
 COSTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 SEEN = 32
 _ALPHA = 0.1
@@ -72,8 +72,10 @@ def rule_accuracies(
 ) -> Float[np.ndarray, "rules budgets tasks"]:
     """How often each rule returns a right answer from N of the samples of a task; none counts as wrong.
 
-    Majority is averaged over all subsets, exactly; the others over random ones. Best-of-n and best-of-majority score an
-    answer by its mean log-probability of a token, a weak reward.
+    Majority is averaged over all subsets, exactly; the others over random ones. An answer's score, a weak reward, is
+    its mean log-probability of a token. The highest of n is best-of-n by it, and the perplexity baseline of arXiv
+    2510.15444, to which perplexity consistency (and so RPC) reduces here: an answer of one line is a text of its own,
+    so there are no paths to sum over.
     """
     tasks, n = samples.right.shape
     answers = _renumbered(samples.answer)
@@ -110,16 +112,28 @@ def shortest(
 
 
 def self_verification(samples: MicroTaskSamples) -> dict[str, float]:
-    """The model's own verdict on its answers: rates where it says yes, and how well its log-odds order them."""
+    """The model's own verdict on its answers: rates of saying yes, over all that were asked about."""
     asked = np.isfinite(samples.self_log_odds)
     odds, right = samples.self_log_odds[asked], samples.right[asked]
-    both = odds[right][:, None] - odds[~right][None, :]
     return {
         "true_positive_rate": float(np.mean(odds[right] > 0)),
         "false_positive_rate": float(np.mean(odds[~right] > 0)),
-        "auroc": float(np.mean((both > 0) + 0.5 * (both == 0))),
         "asked": float(asked.sum()),
     }
+
+
+def self_aurocs(samples: MicroTaskSamples) -> Float[np.ndarray, " tasks"]:
+    """P(the model's log-odds of a right answer exceed those of a wrong one), ties half, of the answers to each task.
+
+    NaN where not both kinds were asked about. Pooled over tasks it would tell easy tasks from hard ones as well.
+    """
+    found = np.full(len(samples.right), np.nan)
+    for i, (odds, right) in enumerate(zip(samples.self_log_odds, samples.right, strict=True)):
+        asked = np.isfinite(odds)
+        if right[asked].any() and not right[asked].all():
+            ahead = odds[asked & right][:, None] - odds[asked & ~right][None, :]
+            found[i] = np.mean((ahead > 0) + 0.5 * (ahead == 0))
+    return found
 
 
 class Step(Distribution):
@@ -186,13 +200,9 @@ def _majorities(counts: Array, size: int) -> Array:
 @jax.jit
 def _lanes(answers: Array, log_probs: Array, accepted: Array) -> tuple[Array, ...]:
     def one(answers: Array, log_probs: Array, accepted: Array) -> tuple[Array, ...]:
-        kept = jnp.ones(answers.shape, bool)
-        # One line is one path to its answer, so the text is the answer, and pruning has nothing to tell apart.
-        credit = perplexity_consistency(answers, answers, log_probs, kept).credit
         return (
             best_of_majority_lanes(answers, log_probs, 1, 0.0)[0],
             best_of_majority_lanes(answers, log_probs, 1, _ALPHA)[0],
-            jnp.argmax(credit),
             accepted_vote(answers, accepted),
         )
 

@@ -25,6 +25,7 @@ from probinf.figures._imperfect_study_runs import (
     chosen_attempts,
     counts_of,
     rule_accuracies,
+    self_aurocs,
     self_verification,
     shortest,
 )
@@ -58,7 +59,8 @@ def imperfect_verifiers_study_data(
     and their mean over tasks), `ceiling_ends`, `ceiling_interval`. Over `cost` and `task`: utilities of the number of
     attempts that was chosen on 32 samples, and of others, judged on the rest. Over `rule`, `n` and `task`: `accuracy`.
     Over `n` and `task`: `short_accuracy`, `short_tokens`. Over `kind` (filter, retries), `particles` and `run`:
-    `share_right`, whose limit is `step_ceiling`. Attributes: the model's own verdicts, and what the tasks are.
+    `share_right`, whose limit is `step_ceiling`. Over `task`: `self_auroc`, of the model's own verdicts, of which the
+    rates are attributes.
 
     Raises: ValueError for an unknown budget; FileNotFoundError where the recorded answers are missing.
     """
@@ -84,6 +86,7 @@ def imperfect_verifiers_study_data(
             "short_tokens": (("n", "task"), tokens),
             "share_right": (("kind", "particles", "run"), np.array(shares, float)),
             "mode_is_right": ("task", _mode_is_right(samples)),
+            "self_auroc": ("task", self_aurocs(samples)),
         },
         coords={"rule": list(RULES), "n": list(BUDGETS), "kind": ["filter", "retries"], "particles": list(PARTICLES)},
     )

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, hypergeom
 
 from probinf import Draw, Status, sample, spawn
 from probinf.cases._votes import _leagued
@@ -72,6 +72,16 @@ def test_majority_at_k_is_the_average_over_all_subsets(k, x64):
     subsets = list(itertools.combinations(samples, k))
     by_hand = np.mean([shares(row, 5) for row in subsets], axis=0)
     np.testing.assert_allclose(AT_K(counts, k), by_hand, atol=1e-14)
+
+
+def test_majority_at_k_of_many_samples_keeps_its_digits():
+    """In float32 too; by differences of logs of factorials the chances summed to .986."""
+    found = AT_K(jnp.array([6000, 4000]), 16)
+    assert found.dtype == jnp.float32
+    assert abs(float(found.sum()) - 1) < 1e-5
+    # Ties, of eight votes each, are shared.
+    expected = hypergeom.sf(8, 10_000, 6000, 16) + hypergeom.pmf(8, 10_000, 6000, 16) / 2
+    assert float(found[0]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_majority_at_k_is_unbiased(x64):
@@ -215,7 +225,11 @@ def test_knobs_out_of_range_are_refused():
         (lambda: knockout_failure_bound(0, 1, 0.5, 0.7), "at least one candidate"),
         (lambda: knockout_failure_bound(4, 1, 0.5, 0.5), "right more often than not"),
         (lambda: league_failure_bound(1, 1, 0.5, 0.3), "at least two candidates"),
+        (lambda: knockout_failure_bound(4, 1, 0.5, 1.1), "right more often than not"),
+        (lambda: knockout_failure_bound(4, 1, -0.5, 0.7), "p_right is a probability"),
         (lambda: league_failure_bound(4, 1, 0.5, 0.0), "needs a gap"),
+        (lambda: league_failure_bound(4, 1, 0.5, 1.5), "needs a gap"),
+        (lambda: league_failure_bound(4, 1, 1.5, 0.5), "p_strong is a probability"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

@@ -101,7 +101,9 @@ class BetaPopulation(TaskPopulation):
         hardest = jnp.where(t > f, at_zero, at_one)
         # Where the hardest task is worth nothing, those beside it decide.
         beside = jnp.where(t > f, at_one, at_zero)
-        tail = jnp.where(t == f, jnp.sign(gain(jnp.ones_like(t))), jnp.sign(jnp.where(hardest == 0, beside, hardest)))
+        # Where all tasks are alike, the first attempt tells; where it accepts everything, there is no second.
+        alike = jnp.where(t == 1, 0.0, jnp.sign(gain(jnp.ones_like(t))))
+        tail = jnp.where(t == f, alike, jnp.sign(jnp.where(hardest == 0, beside, hardest)))
         last = last_positive(gain, jnp.ones_like(t), tail)
         ends = self.outcomes(jnp.asarray([0.0, jnp.inf], t.dtype))
         worth = payoff.of(*ends)

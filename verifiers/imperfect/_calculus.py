@@ -46,7 +46,8 @@ def micro_ppv(population: TaskPopulation) -> Float[Array, ""]:
 def macro_ppv(population: TaskPopulation) -> Float[Array, ""]:
     """The mean of P(correct | accepted) over tasks on which something is accepted sooner or later, C(infinity).
 
-    One minus this is what arXiv 2411.17501 calls its false positive rate: a false discovery rate.
+    One minus this is what arXiv 2411.17501 calls its false positive rate: a false discovery rate. NaN where nothing is
+    ever accepted.
     """
     return population.ceiling / population.reachable
 
@@ -76,7 +77,7 @@ def utility(population: TaskPopulation, attempts: Any, payoff: Payoff) -> Float[
 def break_even_cost(population: TaskPopulation, attempts: Any) -> Float[Array, "*K"]:
     """The cost of a wrong return, in benefits of a correct one, at which K attempts are worth no more than none.
 
-    For one task it is v / (1 - v) at every K; infinite where nothing wrong is ever accepted.
+    For one task it is v / (1 - v) at every K; infinite where nothing wrong is ever accepted, NaN where nothing is.
 
     Raises: ValueError for a K below one.
     """
@@ -90,7 +91,8 @@ def optimal_attempts(population: TaskPopulation, payoff: Payoff) -> Float[Array,
     Tail rule: as K grows, the sign of what an attempt adds is that of the net value of the hardest task that is still
     accepted, so with a sampling cost and unlimited difficulty it is finite, and without a sampling cost it is infinite
     if and only if that task has net value of at least zero (and easier ones do not outweigh it). One task has its
-    optimum at zero or infinity; what is in between comes from tasks that differ.
+    optimum at zero or infinity, or at one where every draw is accepted; what is in between comes from tasks that
+    differ. Piecewise constant in all parameters: nothing to differentiate.
     """
     return population.optimal_attempts(payoff)
 
@@ -98,22 +100,28 @@ def optimal_attempts(population: TaskPopulation, payoff: Payoff) -> Float[Array,
 def posterior_after_rejections(population: Population, rejections: Any) -> Float[Array, "*K N"]:
     """Probability of each task (or type of task) given that the first draws, so many, were all rejected.
 
-    Law: proportional to pi_i (1 - q_i)^rejections. NaN where every draw is accepted.
+    Law: proportional to pi_i (1 - q_i)^rejections; after infinitely many, its limit: the tasks that are accepted the
+    least often. NaN where every draw is accepted.
 
     Raises: ValueError for a number of rejections below zero.
     """
     k = as_attempts(rejections)
     q = population.acceptance[None]
     # Logs, because all tasks may have become too improbable for a float.
-    log_rejected = k.ravel()[:, None] * jnp.log1p(-jnp.where(q < 1, q, 0.0))
-    log_rejected = jnp.where((q == 1) & (k.ravel()[:, None] > 0), -jnp.inf, log_rejected)
+    k_column = k.ravel()[:, None]
+    log_rejected = jnp.where(jnp.isinf(k_column), 0.0, k_column) * jnp.log1p(-jnp.where(q < 1, q, 0.0))
+    least = jnp.min(jnp.where(population.weights > 0, q, 1.0))
+    never = ((q == 1) & (k_column > 0)) | ((q > least) & jnp.isinf(k_column))
+    log_rejected = jnp.where(never, -jnp.inf, log_rejected)
     return jax.nn.softmax(jnp.log(population.weights)[None] + log_rejected, axis=1).reshape(*k.shape, -1)
 
 
 def ppv_at_attempt(population: Population, attempt: Any) -> Float[Array, "*K"]:
-    """P(correct | first accepted at this attempt): it falls with the attempt, by selection and not by memory.
+    """P(correct | first accepted at this attempt): it changes with the attempt by selection, not by memory.
 
-    Law: accepting at an attempt pays if and only if this is at least `payoff.threshold` (without a sampling cost).
+    Law: falls (or stays) if tasks that are accepted more often have the higher PPV, as with the same rates on all and
+    t > f; rises if they have the lower. Returning what is accepted at an attempt pays, against abstaining there and
+    then, if and only if this is at least `payoff.threshold`. NaN where nothing is accepted at the attempt.
 
     Raises: ValueError for an attempt below one.
     """

@@ -53,29 +53,51 @@ def acceptance_bound(trials: Any, *, level: float = 0.95) -> Float[Array, "*K"]:
 
 
 def task_interval(
-    key: PRNGKeyArray, scores: Float[Array, "N *K"], *, level: float = 0.95, draws: int = 2000
+    key: PRNGKeyArray,
+    scores: Float[Array, "N *K"],
+    *,
+    level: float = 0.95,
+    draws: int = 2000,
+    bounds: tuple[float, float] | None = None,
 ) -> Interval:
     """Intervals of the mean over tasks, one for each K by itself, by the studentized bootstrap of tasks.
 
     Tasks are what was sampled: `scores` are one row for each, such as `estimate_utilities`.
 
-    Law: `level` as the number of tasks grows, with errors of its inverse.
+    Law: `level` as the number of tasks grows, with errors of its inverse. An infinite end means that the tasks do not
+    bound the mean on that side: too many resamples have no spread, as where all scores but a few are equal.
 
-    Raises: ValueError for fewer than two tasks, and a level outside (0, 1); TypeError for a legacy key.
+    bounds: between what all scores lie, such as (0, 1). Ends stay within them, and where all scores are equal to v a
+    share of others up to 1 - ((1 - level) / 2)^(1 / N) is allowed for, each as far from v as it can be. Without bounds
+    equal scores say nothing of any others, and both ends are v.
+
+    Raises: ValueError for fewer than two tasks, a level outside (0, 1), and scores outside the bounds, unless traced;
+    TypeError for a legacy key.
 
     Source: Efron and Tibshirani (1993), section 12.5.
     """
     mean, error, flat = _moments(key, scores, level)
+    n = flat.shape[0]
 
     def draw(key: PRNGKeyArray) -> Array:
-        rows = flat[jax.random.randint(key, (flat.shape[0],), 0, flat.shape[0])]
-        error = jnp.std(rows, axis=0, ddof=1) / jnp.sqrt(flat.shape[0])
-        return jnp.where(error > 0, (jnp.mean(rows, axis=0) - mean) / jnp.where(error > 0, error, 1.0), 0.0)
+        rows = flat[jax.random.randint(key, (n,), 0, n)]
+        away = jnp.mean(rows, axis=0) - mean
+        # Rounding makes a spread out of equal numbers.
+        error = jnp.where(_equal(rows), 0.0, jnp.std(rows, axis=0, ddof=1) / np.sqrt(n))
+        far = jnp.where(away == 0, 0.0, jnp.sign(away) * jnp.inf)
+        return jnp.where(error > 0, away / jnp.where(error > 0, error, 1.0), far)
 
     ratios = jax.lax.map(draw, jax.random.split(key, draws), batch_size=64)
-    low, high = jnp.quantile(ratios, jnp.asarray([(1 - level) / 2, (1 + level) / 2], flat.dtype), axis=0)
-    shape = scores.shape[1:]
-    return Interval((mean - high * error).reshape(shape), (mean - low * error).reshape(shape))
+    low = jnp.quantile(ratios, (1 - level) / 2, axis=0, method="lower")
+    high = jnp.quantile(ratios, (1 + level) / 2, axis=0, method="higher")
+    # Infinity times an error that underflowed would be no number.
+    lower = jnp.where(jnp.isinf(high), -jnp.sign(high) * jnp.inf, mean - high * error)
+    upper = jnp.where(jnp.isinf(low), -jnp.sign(low) * jnp.inf, mean - low * error)
+    least, most = (flat[0], flat[0]) if bounds is None else _bounds_of_equal(flat, level, *bounds)
+    lower, upper = jnp.where(_equal(flat), least, lower), jnp.where(_equal(flat), most, upper)
+    if bounds is not None:
+        lower, upper = jnp.clip(lower, *bounds), jnp.clip(upper, *bounds)
+    return Interval(lower.reshape(scores.shape[1:]), upper.reshape(scores.shape[1:]))
 
 
 def simultaneous_band(
@@ -131,8 +153,8 @@ def ceiling_interval(key: PRNGKeyArray, counts: SampleCounts, *, level: float = 
     so the whole set, and with it the ceiling, is inside with probability `level` at least.
     """
     scores = jnp.stack(_ceiling_scores(counts), axis=1)
-    ends = task_interval(key, scores, level=level, draws=draws)
-    return Interval(jnp.maximum(ends.lower[0], 0.0), jnp.minimum(ends.upper[1], 1.0))
+    ends = task_interval(key, scores, level=level, draws=draws, bounds=(0.0, 1.0))
+    return Interval(ends.lower[0], ends.upper[1])
 
 
 def _ceiling_scores(counts: SampleCounts) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
@@ -149,6 +171,19 @@ def _moments(key: PRNGKeyArray, scores: Array, level: float) -> tuple[Array, Arr
         raise ValueError(f"an interval over tasks needs at least two, got {n}")
     flat = scores.reshape(n, -1)
     return jnp.mean(flat, axis=0), jnp.std(flat, axis=0, ddof=1) / np.sqrt(n), flat
+
+
+def _equal(rows: Float[Array, "N K"]) -> Bool[Array, " K"]:
+    return jnp.max(rows, axis=0) == jnp.min(rows, axis=0)
+
+
+def _bounds_of_equal(flat: Float[Array, "N K"], level: float, least: float, most: float) -> tuple[Array, Array]:
+    """How far the mean may be from scores that are all equal: a larger share of others would have shown up."""
+    outside = (flat < least) | (flat > most)
+    if not isinstance(outside, Tracer) and bool(jnp.any(outside)):
+        raise ValueError(f"some scores are not within bounds=({least}, {most}): give the bounds of all possible scores")
+    others = -np.expm1(np.log((1 - level) / 2) / flat.shape[0])
+    return flat[0] - others * (flat[0] - least), flat[0] + others * (most - flat[0])
 
 
 def _check_level(level: float) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 # So many attempts are looked at one by one where the sign of dU may still change more than once.
@@ -19,6 +20,8 @@ _SCAN = 1_000_000
 
 def optimum_of_atoms(q: Float[Array, " N"], first: Float[Array, " N"]) -> Float[Array, ""]:
     """The least maximizer over K in {0, 1, ..., infinity} of sum_{k <= K} sum_i first_i (1 - q_i)^(k - 1).
+
+    Where all that counts is accepted at once (q = 1), it is zero or one.
 
     Looks at one K after the other until a theorem of Laguerre says that at most one change of sign is left, then finds
     that one by bisection. What lies beyond 1 / epsilon of the float type counts as infinity.
@@ -65,7 +68,9 @@ def optimum_of_atoms(q: Float[Array, " N"], first: Float[Array, " N"]) -> Float[
     samples = jnp.where(q > 0, jnp.where(jnp.isinf(last), 1.0, -jnp.expm1(_times(last - k + 1, q))), 0.0)
     rest = jnp.where(q > 0, samples / jnp.where(q > 0, q, 1.0), jnp.where(first != 0, last - k + 1, 0.0))
     total = total + jnp.sum(jnp.where(first != 0, first * rejected * rest, 0.0))
-    return jnp.where((last >= k) & (total > best), last, best_k)
+    found = jnp.where((last >= k) & (total > best), last, best_k)
+    # No second attempt is ever made, so a tail without end has no gain.
+    return jnp.where(least == 1, jnp.where(jnp.sum(first) > 0, 1.0, 0.0), found)
 
 
 def last_positive(gain: Callable[[Array], Array], k: Float[Array, ""], tail: Float[Array, ""]) -> Float[Array, ""]:
@@ -112,14 +117,23 @@ def optimal_attempts_of_two_types(acceptance: Float[Array, " 2"], first: Float[A
     """The optimum in closed form for two types of task, of which the first is accepted more often.
 
     `first` is what the first attempt adds on each type, with the type's weight (`Population.first_gains`), and of
-    those the first must be the better: 1 + floor(log(D1 / -D2) / log(beta2 / beta1)) between 0 and infinity.
+    those the first must be the better: 1 + floor(log(D1 / -D2) / log(beta2 / beta1)) between 0 and infinity. One
+    where the first type is accepted at once and the second adds nothing.
+
+    Raises: ValueError where the first type is not accepted more often, or adds less than nothing where the second adds
+    something, unless traced.
 
     Source: as in the appendix on utility of arXiv 2411.17501, with the survival of each type under its prior.
     """
+    if not isinstance(acceptance, Tracer) and not float(acceptance[0]) > float(acceptance[1]):
+        raise ValueError(f"the first type must be accepted more often than the second, got {acceptance}: swap them")
+    if not isinstance(first, Tracer) and float(first[0]) < 0 < float(first[1]):
+        raise ValueError(f"no closed form where only the second type is worth its cost, {first}: use optimal_attempts")
     d1, d2 = first
     log_beta = jnp.log1p(-acceptance)
     ratio = jnp.log(jnp.where(d1 > 0, d1, 1.0)) - jnp.log(jnp.where(d2 < 0, -d2, 1.0))
     crossing = ratio / (log_beta[1] - log_beta[0])
     # At a whole number the next attempt adds nothing, and the least maximizer is wanted.
     inside = jnp.maximum(jnp.ceil(crossing), 1.0)
-    return jnp.where(d1 + d2 <= 0, 0.0, jnp.where(d2 >= 0, jnp.inf, inside))
+    endless = jnp.where((d2 == 0) & (acceptance[0] == 1), 1.0, jnp.inf)
+    return jnp.where(d1 + d2 <= 0, 0.0, jnp.where(d2 >= 0, endless, inside))

@@ -33,16 +33,19 @@ class Payoff(eqx.Module):
 
         Law: linear, so unbiased estimates of the four give an unbiased estimate.
         """
-        # No samples cost nothing, however many there are.
-        effort = jnp.where(self.sample_cost > 0, self.sample_cost * jnp.where(self.sample_cost > 0, samples, 0.0), 0.0)
+        # Samples without a price cost nothing, however many there are; finite ones keep their slope in the price.
+        endless = (self.sample_cost == 0) & jnp.isinf(samples)
+        effort = self.sample_cost * jnp.where(endless, 0.0, samples)
         return self.benefit * correct - self.false_positive_cost * wrong - self.abstention_cost * abstain - effort
 
     @property
     def threshold(self) -> Float[Array, ""]:
         """The probability of being correct from which on an answer should be returned rather than withheld.
 
+        Zero where neither benefit nor cost hangs on the answer.
+
         Source: Chow, IEEE Transactions on Information Theory 16 (1970).
         """
-        return jnp.clip(
-            (self.false_positive_cost - self.abstention_cost) / (self.benefit + self.false_positive_cost), 0.0, 1.0
-        )
+        stake = self.benefit + self.false_positive_cost
+        saved = self.false_positive_cost - self.abstention_cost
+        return jnp.where(stake > 0, jnp.clip(saved / jnp.where(stake > 0, stake, 1.0), 0.0, 1.0), 0.0)

@@ -38,12 +38,14 @@ def fit_power_law(attempts: Float[Array, " K"], coverage: Float[Array, " K"]) ->
     Take `attempts` spaced evenly in log K (forty, as published), and the mean of `pass_at` over tasks. What it says
     beyond the samples rests on the law; no interval does more than repeat it.
 
-    Raises: ValueError for fewer than two points, and coverages outside (0, 1].
+    Raises: ValueError for fewer than two points, attempts below one, and coverages outside (0, 1].
 
     Source: Brown et al., arXiv 2407.21787, section 3.
     """
     if attempts.shape[0] < 2 or attempts.shape != coverage.shape:
         raise ValueError(f"a power law needs two or more points, got shapes {attempts.shape} and {coverage.shape}")
+    if not isinstance(attempts, Tracer) and not np.all((np.asarray(attempts) >= 1) & np.isfinite(np.asarray(attempts))):
+        raise ValueError(f"numbers of attempts must be finite and at least one, got {attempts}")
     if not isinstance(coverage, Tracer) and not np.all((np.asarray(coverage) > 0) & (np.asarray(coverage) <= 1)):
         raise ValueError("coverage must lie in (0, 1]: leave out numbers of attempts at which nothing is solved")
     log_k, y = jnp.log(attempts), jnp.log(coverage)

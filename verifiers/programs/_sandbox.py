@@ -69,10 +69,9 @@ class Sandbox:
 
         Raises: ValueError where the tests cannot run, whatever the program; SandboxError where the sandbox broke.
         """
-        if self._closed:
-            raise SandboxError("this sandbox has been closed")
         worker = self._idle.get()
         try:
+            self._check_open()  # it may have been closed while this waited
             worker = worker or self._begin()
             outcome = worker.judge(trial.program, trial.entry_point, trial.setup, trial.tests)
         except ValueError:
@@ -97,8 +96,8 @@ class Sandbox:
 
     def close(self) -> None:
         """End all processes."""
-        self._closed = True
         with self._lock:
+            self._closed = True
             while self._all:
                 self._all.pop().close()
 
@@ -110,9 +109,18 @@ class Sandbox:
 
     def _begin(self) -> Worker:
         worker = self._start()
-        with self._lock:
-            self._all.append(worker)
+        try:
+            with self._lock:
+                self._check_open()
+                self._all.append(worker)
+        except SandboxError:
+            worker.close()
+            raise
         return worker
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SandboxError("this sandbox has been closed")
 
     def _end(self, worker: Worker | None) -> None:
         with self._lock:

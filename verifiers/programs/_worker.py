@@ -48,17 +48,17 @@ class Worker:
         start = _START.format(folder=str(Path(__file__).parent), descriptor=theirs.fileno())
         # No site packages, no user settings, no current directory; sets have the same order in each run.
         command = [sys.executable, "-s", "-S", "-P", "-B", "-c", start, json.dumps(list(layers))]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=[theirs.fileno()],
-            env={"PYTHONHASHSEED": "0"},
-            cwd="/",
-            start_new_session=True,
-        )
-        theirs.close()
+        with theirs:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                env={"PYTHONHASHSEED": "0"},
+                cwd="/",
+                start_new_session=True,
+            )
         try:
             self._greet(layers)
         except BaseException:
@@ -118,9 +118,11 @@ class Worker:
         theirs = [descriptor for mine in roles.values() for descriptor in mine]
         run, begin = _Run(), time.monotonic()
         try:
-            socket.send_fds(self.control, [json.dumps(request).encode()], theirs)
-            for descriptor in theirs:
-                os.close(descriptor)
+            try:
+                socket.send_fds(self.control, [json.dumps(request).encode()], theirs)
+            finally:
+                for descriptor in theirs:
+                    os.close(descriptor)
             with selectors.DefaultSelector() as selector:
                 selector.register(self.control, selectors.EVENT_READ, "control")
                 for name, descriptor in streams.items():

@@ -145,6 +145,40 @@ def test_gradients_are_finite_at_the_ends(x64):
         assert all(bool(jnp.all(jnp.isfinite(s))) for s in slopes)
 
 
+def test_the_ppv_of_late_acceptance_goes_with_the_tasks_that_are_left(x64):
+    """It falls where easier tasks have the higher PPV, and rises where they have the lower."""
+    attempts = jnp.arange(1, 9)
+    alike = np.asarray(ppv_at_attempt(Population([0.9, 0.3, 0.1], 0.9, 0.2), attempts))
+    assert np.all(np.diff(alike) < 0)
+    opposite = np.asarray(ppv_at_attempt(Population.from_joint([0.09, 0.1], [0.81, 0.0]), attempts))
+    assert np.all(np.diff(opposite) > 0)
+    # (.09 + .1) of 1, and (.009 + .09) of (.09 + .09).
+    assert opposite[:2] == pytest.approx([0.19, 0.55], abs=1e-12)
+
+
+def test_a_first_price_on_samples_costs_the_samples(x64):
+    population = Population(P, T, F, W)
+    slope = jax.grad(lambda cost: utility(population, 5, Payoff(1.0, 1.0, 0.0, cost)))(0.0)
+    assert float(slope) == pytest.approx(-float(population.outcomes(5).samples), rel=1e-12)
+    # Without a price samples without end cost nothing, and have no slope that is no number.
+    endless = lambda cost: utility(Population([0.5, 0.0]), jnp.inf, Payoff(1.0, 1.0, 0.0, cost))  # noqa: E731
+    assert float(endless(0.0)) == 0.5
+    assert np.isfinite(jax.grad(endless)(0.0))
+
+
+def test_ends_that_are_no_numbers_by_rule_alone_have_their_limits(x64):
+    """After infinitely many rejections the least accepted tasks are left; NaN stands only where nothing is accepted."""
+    weights = [0.25, 0.5, 0.25]
+    for accuracy, expected in [([0.5, 0.2, 0.2], [0, 2 / 3, 1 / 3]), ([0.5, 0.0, 0.2], [0, 1, 0])]:
+        population = Population(accuracy, weights=weights)
+        found = posterior_after_rejections(population, jnp.asarray([1e6, jnp.inf]))
+        assert np.allclose(found, [expected] * 2, atol=1e-12)
+    assert float(Payoff(0.0, 0.0).threshold) == 0
+    assert float(Payoff(1.0, 3.0).threshold) == 0.75
+    nothing = Population(0.0)
+    assert np.isnan(macro_ppv(nothing)) and np.isnan(break_even_cost(nothing, 3))
+
+
 def test_checks_compose_as_independent_errors(x64):
     t, f = jnp.asarray([0.9, 0.8, 0.7]), jnp.asarray([0.3, 0.1, 0.2])
     u = 0.05

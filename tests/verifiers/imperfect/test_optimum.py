@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from probinf.verifiers.imperfect import (
+    BetaPopulation,
     Payoff,
     Population,
     break_even_cost,
@@ -71,6 +72,31 @@ def test_one_task_has_its_optimum_at_an_end(x64):
     # A sampling cost can only make it zero.
     assert float(best(one, Payoff(1.0, 0, 0, 0.35))) == np.inf
     assert float(best(one, Payoff(1.0, 0, 0, 0.37))) == 0
+
+
+def test_where_all_is_accepted_at_once_one_attempt_is_enough(x64):
+    for population, cost, expected in [
+        (Population(0.6, 1.0, 1.0), 1.0, 1),
+        (Population([0.9, 0.2], 1.0, 1.0), 1.0, 1),
+        (Population(0.4, 1.0, 1.0), 1.0, 0),
+        # The second task is never accepted, so it counts for nothing.
+        (Population.from_joint([0.9, 0.0], [0.1, 0.0]), 1.0, 1),
+    ]:
+        assert float(best(population, Payoff(1.0, cost))) == expected
+    assert float(best(BetaPopulation(2.0, 1.0, 1.0, 1.0), Payoff(1.0, 1.0))) == 1
+    assert float(closed_form(jnp.asarray([1.0, 0.5]), jnp.asarray([0.3, 0.0]))) == 1
+    assert float(closed_form(jnp.asarray([1.0, 0.5]), jnp.asarray([0.3, 0.1]))) == np.inf
+    assert float(closed_form(jnp.asarray([1.0, 0.5]), jnp.asarray([0.3, -0.1]))) == 1
+
+
+def test_two_types_out_of_order_are_told():
+    for acceptance, first, message in [
+        ([0.2, 0.5], [0.1, -0.1], "accepted more often"),
+        ([1.0, 1.0], [0.1, -0.1], "accepted more often"),
+        ([0.5, 0.2], [-0.1, 0.2], "use optimal_attempts"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            optimal_attempts_of_two_types(jnp.asarray(acceptance), jnp.asarray(first))
 
 
 def test_unreachable_tasks_make_the_optimum_finite_once_samples_cost(x64):

@@ -80,6 +80,7 @@ def test_gauss_jacobi_is_differentiable(x64):
         ((2.0, 3.0, 0.8, 0.25), (1, 0.9, 0, 0.002), False),
         ((0.5, 0.5, 0.5, 0.5), (1, 0.9, 0, 0), True),  # a coin: PPV 1/2 on average
         ((0.5, 0.5, 0.5, 0.5), (1, 1.1, 0, 0), False),
+        ((0.5, 0.5, 1.0, 1.0), (1, 0.9, 0, 0), False),  # all is accepted: once
         ((0.5, 0.5, 0.2, 0.9), (1, 8.0, 5.0, 0), True),  # worse than a coin, but silence costs more
     ],
 )

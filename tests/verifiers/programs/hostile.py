@@ -112,6 +112,13 @@ HOSTILE = {
     "kill by number": attempt(
         "import os\nfor pid in range(2, 40000):\n    try: os.kill(pid, 9)\n    except OSError: pass"
     ),
+    # Five commands: the owner of a descriptor, as a number and a structure, its signal, notices of files, its switch.
+    "signal by a descriptor": attempt(
+        "import ctypes, os\nlibc, (reading, writing) = ctypes.CDLL(None), os.pipe()\n"
+        "owner = (ctypes.c_int * 2)(1, os.getppid())\n"
+        "for command, value in ((8, os.getppid()), (15, owner), (10, 9), (1026, 31), (4, 0x2000)):\n"
+        "    if libc.fcntl(reading, command, value) != -1: os._exit(77)"
+    ),
     "trace the parent": attempt(
         "import ctypes, os\nlibc = ctypes.CDLL(None)\n"
         "for pid in [os.getppid(), *range(1, 50)]:\n    libc.ptrace(16, pid, 0, 0)"

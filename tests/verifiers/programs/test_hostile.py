@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,52 @@ def f(x):
         assert sandbox.judge(Trial(by_hand, "f", TESTS)).passed
 
 
+LOOPS = (
+    "for got, right in zip(map(candidate, [3, 4]), [7, 8]):\n        assert got == right",
+    "assert all(got == 7 for got in map(candidate, [3, 4]))",
+    "assert list(map(candidate, [3, 4])) == []",
+)
+
+
+@pytest.mark.parametrize("error", ["StopIteration", "StopAsyncIteration", "type('Own', (StopIteration,), {})"])
+def test_a_program_cannot_end_the_loop_of_its_tests(error: str):
+    """Each of these would pass if what ends an iteration came out of the candidate as it is."""
+    with Sandbox(LIMITS) as sandbox:
+        for loop in LOOPS:
+            trial = Trial(f"def f(x):\n    raise {error}('done')", "f", f"def check(candidate):\n    {loop}\n")
+            assert sandbox.judge(trial).status is ProgramStatus.ERROR, (loop, sandbox.judge(trial))
+
+
+def test_values_handed_back_do_not_break_the_batch():
+    """What fits as an answer no longer fits as an argument among others: the program's flood, not the tests' fault."""
+    tests = "def check(candidate):\n    assert candidate(candidate('x')) == 'x'\n"
+    fits = LIMITS.output - len(b'{"value": ""}')
+    with Sandbox(LIMITS) as sandbox:
+        long = Trial(f"def f(x):\n    return 'x' * {fits}", "f", tests)
+        outcomes = sandbox.judge_all([long, Trial("def f(x):\n    return x", "f", tests)])
+        assert [outcome.status for outcome in outcomes] == [ProgramStatus.OUTPUT_FLOOD, ProgramStatus.PASSED]
+
+
+def test_tests_that_never_ask_are_refused():
+    with Sandbox(LIMITS) as sandbox:
+        for tests in ("for x in []:\n        assert candidate(x)", "assert callable(candidate)"):
+            with pytest.raises(ValueError, match="without calling the candidate"):
+                sandbox.judge(Trial("def f(x):\n    return 0", "f", f"def check(candidate):\n    {tests}\n"))
+
+
+def test_descriptors_can_still_be_copied_and_set():
+    program = f"""
+import ctypes, os
+libc, (reading, writing) = ctypes.CDLL(None), os.pipe()
+copy = os.dup(reading)
+assert libc.fcntl(copy, 4, libc.fcntl(copy, 3) | os.O_NONBLOCK) == 0 and libc.fcntl(copy, 2, 1) == 0
+def f(x):
+    return {SECRET} if libc.fcntl(copy, 1) == 1 else 0
+"""
+    with Sandbox(LIMITS) as sandbox:
+        assert sandbox.judge(Trial(program, "f", TESTS)).passed
+
+
 NAMESPACES = (
     "fork bomb", "thread bomb", "daemon", "kill everyone", "kill the parent", "kill by number", "trace the parent",
     "connect", "abstract socket", "write to a file of the host", "read of a secret", "escape by links and ..",
@@ -149,7 +196,7 @@ NAMESPACES = (
 )  # fmt: skip
 SYSTEM_CALLS = (
     "fork bomb", "daemon", "kill everyone", "kill the parent", "trace the parent", "connect", "bind", "abstract socket",
-    "memory that outlives", "execution of a setuid program", "shell", "become root",
+    "memory that outlives", "execution of a setuid program", "shell", "become root", "signal by a descriptor",
 )  # fmt: skip
 
 
@@ -254,8 +301,22 @@ def test_bad_input_is_refused():
 
 def test_a_broken_worker_is_replaced():
     with Sandbox(LIMITS) as sandbox:
+        held = len(os.listdir("/proc/self/fd"))
         sandbox._all[0].process.kill()
         time.sleep(0.1)
         with pytest.raises(SandboxError, match="broke"):
             sandbox.judge(Trial("", "f", TESTS))
         assert sandbox.judge(Trial(f"f = lambda x: {SECRET}", "f", TESTS)).passed
+        assert len(os.listdir("/proc/self/fd")) == held
+
+
+def test_who_waits_while_it_is_closed_starts_nothing():
+    sandbox = Sandbox(LIMITS)
+    endless = Trial("import time\ndef f(x):\n    time.sleep(99)", "f", TESTS)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(sandbox.judge, endless) for _ in range(2)]
+        time.sleep(0.5)
+        sandbox.close()
+        errors = sorted(str(future.exception()) for future in waiting)
+    assert "broke" in errors[0] and "closed" in errors[1]
+    assert not sandbox._all and not [process for process in descendants(os.getpid()) if _is_sandbox(process)]

@@ -24,6 +24,8 @@ class Proxy:
 
     def __init__(self, calls: int, answers: int, limit: int):
         self.calls, self.answers, self.limit = calls, answers, limit
+        self.asked = 0  # calls
+        self.given = False  # whether it has returned a value, of which arguments may be made
         self.ended: tuple[str, str] | None = None
         self.raised: tuple[BaseException, str, str] | None = None
 
@@ -31,6 +33,7 @@ class Proxy:
         """One call of the candidate's function."""
         if self.ended:
             raise _Over
+        self.asked += 1
         try:
             call = wire.encode([args, kwargs])
         except wire.Unsendable as error:
@@ -38,7 +41,8 @@ class Proxy:
         try:
             wire.send(self.calls, call, self.limit)
         except wire.TooLarge as error:
-            self._end("unsendable", f"the arguments of a call: {error}")
+            # A returned value that fits, and is passed on, may not fit any more: that is no fault of the tests.
+            self._end("flood" if self.given else "unsendable", f"the arguments of a call: {error}")
         except OSError:
             self._end("gone", "the program ended before its tests did")
         return self.answer()
@@ -54,7 +58,9 @@ class Proxy:
             if not isinstance(message, dict) or len(message) != 1:
                 raise wire.Malformed("not an answer")
             if "value" in message:
-                return wire.decode(message["value"])
+                value = wire.decode(message["value"])
+                self.given = True
+                return value
             name, text = (str(part)[:500] for part in message["raised"])
         except EOFError:
             self._end("gone", "the program ended before its tests did")
@@ -72,9 +78,14 @@ class Proxy:
 
 
 def _built_in(name: str, text: str) -> Exception | None:
-    """The exception of this name, so that tests can expect one; None if it is not built in or takes no text."""
+    """The exception of this name, so that tests can expect one; None if it is not built in or takes no text.
+
+    None also for what ends an iteration: raised inside `zip(map(candidate, xs), ys)`, it would end the tests as passed.
+    """
     kind = getattr(builtins, name, None)
     if not isinstance(kind, type) or not issubclass(kind, Exception):
+        return None
+    if issubclass(kind, (StopIteration, StopAsyncIteration)):
         return None
     try:
         return kind(text)
@@ -111,7 +122,14 @@ def _verdict(payload: dict[str, str], proxy: Proxy) -> list[str]:
         if isinstance(error, MemoryError):
             return ["raised", "MemoryError: in the tests, on the program's answer"]
         return ["failed", f"{type(error).__name__} in line {_line(error)} of the tests: {error}"[:500]]
-    return list(proxy.ended) if proxy.ended else ["passed", ""]
+    if proxy.ended:
+        return list(proxy.ended)
+    if not proxy.asked:
+        why = (
+            "check returned without calling the candidate, so any program would pass: assert what candidate(...) gives"
+        )
+        return ["broken", why]
+    return ["passed", ""]
 
 
 def _line(error: BaseException) -> int:

@@ -14,8 +14,8 @@ _ALLOWED: dict[str, tuple[int, int | None]] = {
     "getdents64": (217, 61), "getcwd": (79, 17), "chdir": (80, 49), "mkdir": (83, None), "mkdirat": (258, 34),
     "rmdir": (84, None), "unlink": (87, None), "unlinkat": (263, 35), "rename": (82, None), "renameat": (264, 38),
     "renameat2": (316, 276), "ftruncate": (77, 46), "truncate": (76, 45), "fsync": (74, 82),
-    "fdatasync": (75, 83), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24), "fcntl": (72, 25),
-    "pipe": (22, None), "pipe2": (293, 59), "poll": (7, None), "ppoll": (271, 73), "select": (23, None),
+    "fdatasync": (75, 83), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24), "pipe": (22, None),
+    "pipe2": (293, 59), "poll": (7, None), "ppoll": (271, 73), "select": (23, None),
     "pselect6": (270, 72),
     # Memory, signals to itself by the clock, time, locks.
     "mmap": (9, 222), "munmap": (11, 215), "mprotect": (10, 226), "mremap": (25, 216), "madvise": (28, 233),
@@ -36,6 +36,10 @@ _PROCESSES: dict[str, tuple[int, int | None]] = {
     "fork": (57, None), "vfork": (58, None), "wait4": (61, 260), "waitid": (247, 95), "setsid": (112, 157),
     "setpgid": (109, 154),
 }  # fmt: skip
+# Copies of descriptors and their flags; F_SETOWN and F_SETSIG would have the kernel signal other processes.
+_FCNTL = (72, 25)
+_FCNTL_ALLOWED = (0, 1, 2, 3, 1030)  # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC
+_SET_FLAGS, _O_ASYNC = 4, 0x2000
 _CLONE, _CLONE3 = (56, 220), 435
 _CLONE_NEW = 0x7E020080  # every CLONE_NEW* flag
 PIVOT_ROOT = (155, 41)
@@ -76,6 +80,16 @@ def filter_program(processes: bool) -> bytes:
     ]
     for number in numbers:
         code += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
+    code += [(_EQUAL, 0, 2 * len(_FCNTL_ALLOWED) + 6, _FCNTL[column]), (_LOAD, 0, 0, 24)]  # the second argument
+    for command in _FCNTL_ALLOWED:
+        code += [(_EQUAL, 0, 1, command), (_RETURN, 0, 0, _ALLOW)]
+    code += [
+        (_EQUAL, 0, 3, _SET_FLAGS),
+        (_LOAD, 0, 0, 32),  # the third argument
+        (_ANY_BIT, 1, 0, _O_ASYNC),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _REFUSE | errno.EPERM),
+    ]
     if processes:
         code += [
             (_EQUAL, 0, 3, _CLONE[column]),
