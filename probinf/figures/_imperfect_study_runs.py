@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf import Distribution, Draw, Map, Resample, Reweight, Sampler, Scan, flip, sample
+from probinf._primitives._choose import voted_lane
 from probinf.figures._micro_tasks_data import MicroTaskSamples
 from probinf.samplers import (
     NoisyVerdict,
     accepted_vote,
     best_of_majority_lanes,
-    majority_at_k,
     short_1_at_k,
     short_cost,
 )
@@ -72,8 +72,8 @@ def rule_accuracies(
 ) -> Float[np.ndarray, "rules budgets tasks"]:
     """How often each rule returns a right answer from N of the samples of a task; none counts as wrong.
 
-    Majority is averaged over all subsets, exactly; the others over random ones. An answer's score, a weak reward, is
-    its mean log-probability of a token. The highest of n is best-of-n by it, and the perplexity baseline of arXiv
+    Averaged over random subsets, the same for all rules. An answer's score, a weak reward, is its mean log-probability
+    of a token. The highest of n is best-of-n by it, and the perplexity baseline of arXiv
     2510.15444, to which perplexity consistency (and so RPC) reduces here: an answer of one line is a text of its own,
     so there are no paths to sum over.
     """
@@ -83,13 +83,9 @@ def rule_accuracies(
     order = np.argsort(np.asarray(jax.random.uniform(key, (subsets, tasks, n))), axis=-1)
     pick = lambda x, size: np.take_along_axis(np.broadcast_to(x, (subsets, tasks, n)), order[..., :size], 2)  # noqa: E731
     for j, size in enumerate(BUDGETS):
-        counts = np.stack([np.bincount(row, minlength=answers.max() + 1) for row in answers])
-        right_answer = np.zeros(counts.shape)
-        right_answer[np.arange(tasks)[:, None], answers] = samples.right
-        table[0, j] = np.sum(np.asarray(_majorities(jnp.asarray(counts), size)) * right_answer, axis=1)
         drawn = (pick(answers, size), pick(samples.log_prob, size), pick(samples.accepted[..., strength], size))
         right = pick(samples.right, size)
-        for i, lane in enumerate(_lanes(*(jnp.asarray(x) for x in drawn)), start=1):
+        for i, lane in enumerate(_lanes(*(jnp.asarray(x) for x in drawn))):
             index = np.asarray(lane)
             got = np.take_along_axis(right, np.maximum(index, 0)[..., None], 2)[..., 0] & (index >= 0)
             table[i, j] = got.mean(0)
@@ -192,15 +188,11 @@ def _renumbered(answer: np.ndarray) -> np.ndarray:
     return np.stack([np.unique(row, return_inverse=True)[1] for row in answer])
 
 
-@eqx.filter_jit
-def _majorities(counts: Array, size: int) -> Array:
-    return jax.vmap(lambda c: majority_at_k(c, size))(counts)
-
-
 @jax.jit
 def _lanes(answers: Array, log_probs: Array, accepted: Array) -> tuple[Array, ...]:
     def one(answers: Array, log_probs: Array, accepted: Array) -> tuple[Array, ...]:
         return (
+            voted_lane(answers, jnp.zeros(answers.shape), jnp.zeros(answers.shape)),
             best_of_majority_lanes(answers, log_probs, 1, 0.0)[0],
             best_of_majority_lanes(answers, log_probs, 1, _ALPHA)[0],
             accepted_vote(answers, accepted),
