@@ -7,6 +7,8 @@ computed from the rates that were set; that both kinds of particles tend to it w
 Changed after a reading of the code, before the run: "perplexity" spoke of perplexity consistency, which on answers of
 one line is the baseline that it is compared with, the answer of highest probability per token; and "self" pooled the
 answers of all tasks without an interval, where tasks of unlike difficulty alone can tell right from wrong.
+Against one check no attempt pays where wrong answers cost anything, as a first run showed; so three claims were added for
+the verifier that looks at all five, before its utilities were seen.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ def imperfect_verifiers_study_claims(dataset: xarray.Dataset) -> list[Finding]:
     # What the first 128 attempts return wrongly; the least likely to be accepted are the most often wrong.
     gap = wrong / np.maximum(right + wrong, 1)
     at = lambda name, cost: dataset[f"utility_{name}"].sel(cost=cost).values  # noqa: E731
+    strong = lambda name, cost: dataset[f"strong_{name}"].sel(cost=cost).values  # noqa: E731
     rule = lambda name, n: dataset["accuracy"].sel(rule=name, n=n).values  # noqa: E731
     own = dataset["self_auroc"].values
     many = dataset["share_right"].sel(particles=4096)
@@ -43,6 +46,14 @@ def imperfect_verifiers_study_claims(dataset: xarray.Dataset) -> list[Finding]:
         ("chosen-best", _FLAWS, "It loses less than .02 to the best number of attempts (cost 1)",
          "utility of the best less that of the chosen, t interval over tasks", "<", 0.02,
          at("best", 1.0) - at("chosen", 1.0)),
+        ("strong-all", _FLAWS, "Against all five checks the chosen number beats 32 attempts where wrong answers cost 2",
+         "utility less that of 32 attempts, t interval over tasks", ">", 0.0, strong("chosen", 2.0) - strong("all", 2.0)),
+        ("strong-once", _FLAWS, "and one attempt where they cost half of what right ones bring",
+         "utility less that of one attempt, t interval over tasks", ">", 0.0,
+         strong("chosen", 0.5) - strong("once", 0.5)),
+        ("strong-best", _FLAWS, "losing less than .02 to the best number (cost .5)",
+         "utility of the best less that of the chosen, t interval over tasks", "<", 0.02,
+         strong("best", 0.5) - strong("chosen", 0.5)),
         ("majority", _MAJORITY, "Best-of-majority beats best-of-n where many answers were drawn (N = 64)",
          "accuracy less that of best-of-n, both by probability per token, t interval over tasks", ">", 0.0,
          rule("best of majority", 64) - rule(LIKELIEST, 64)),

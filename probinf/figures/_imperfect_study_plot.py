@@ -26,7 +26,7 @@ def plot_imperfect_verifiers_study(dataset: xarray.Dataset) -> Figure:
 
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(13, 8), dpi=110)
-        grid = figure.add_gridspec(2, 3, left=0.06, right=0.985, top=0.84, bottom=0.08, wspace=0.26, hspace=0.42)
+        grid = figure.add_gridspec(2, 3, left=0.06, right=0.985, top=0.82, bottom=0.08, wspace=0.26, hspace=0.42)
         panels = [figure.add_subplot(grid[i, j]) for i in range(2) for j in range(3)]
         drawings = (_attempts, _verifiers, _choices, _rules, _shortest, _particles)
         for draw, axes in zip(drawings, panels, strict=True):
@@ -52,7 +52,7 @@ def _attempts(axes: Any, dataset: xarray.Dataset) -> None:
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("attempts at most")
     axes.set_title("share of tasks")
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="center left")
 
 
 def _verifiers(axes: Any, dataset: xarray.Dataset) -> None:
@@ -80,15 +80,15 @@ def _choices(axes: Any, dataset: xarray.Dataset) -> None:
         ("once", GREEN, "once"),
     )
     for shift, (name, color, label) in enumerate((*kinds, ("all", ORANGE, "32 attempts"))):
-        rows = [mean_interval(row) for row in dataset[f"utility_{name}"].values]
+        rows = [mean_interval(row) for row in dataset[f"strong_{name}"].values]
         x = places + 0.15 * (shift - 1.5)
         axes.vlines(x, [low for _, (low, _) in rows], [high for _, (_, high) in rows], color=color, linewidth=1.5)
         axes.plot(x, [mean for mean, _ in rows], "o", color=color, markersize=4, label=label)
-    chosen = dataset["utility_attempts"].values[:, 0]
+    chosen = dataset["strong_attempts"].values[:, 0]
     axes.set_xticks(places, [f"{c:g}\nK={k:g}" for c, k in zip(dataset["cost"].values, chosen, strict=True)])
     axes.axhline(0, color=GRAY, linewidth=0.6)
     axes.set_xlabel("cost of a wrong answer, and the K that was chosen")
-    axes.set_title("utility on the other samples")
+    axes.set_title("utility on the other samples, five checks")
     axes.legend(frameon=False, fontsize=8.5, loc="lower left")
 
 

@@ -57,7 +57,7 @@ def imperfect_verifiers_study_data(
 
     Over `attempt`: `correct`, `accepted` under the weakest verifier, with a `band`. Over `strength`: `rates` (pooled,
     and their mean over tasks), `ceiling_ends`, `ceiling_interval`. Over `cost` and `task`: utilities of the number of
-    attempts that was chosen on 32 samples, and of others, judged on the rest. Over `rule`, `n` and `task`: `accuracy`.
+    attempts that was chosen on 32 samples, and of others, judged on the rest, against one check and (`strong_`) all. Over `rule`, `n` and `task`: `accuracy`.
     Over `n` and `task`: `short_accuracy`, `short_tokens`. Over `kind` (filter, retries), `particles` and `run`:
     `share_right`, whose limit is `step_ceiling`. Over `task`: `self_auroc`, of the model's own verdicts, of which the
     rates are attributes.
@@ -108,7 +108,7 @@ def _curves(key: PRNGKeyArray, samples: MicroTaskSamples) -> xarray.Dataset:
     band = np.stack(simultaneous_band(key, both)).reshape(2, 2, -1).transpose(1, 0, 2)
     kept = [(samples.right & ~samples.accepted[..., j]).sum(1).astype(float) for j in places]
     rates = [estimate_rates(c, k) for c, k in zip(counts, kept, strict=True)]
-    chosen = chosen_attempts(samples, WEAK)
+    chosen, strong = chosen_attempts(samples, WEAK), chosen_attempts(samples, STRONG)
     return xarray.Dataset(
         {
             "correct": ("attempt", np.asarray(found.correct).mean(0)),
@@ -122,6 +122,7 @@ def _curves(key: PRNGKeyArray, samples: MicroTaskSamples) -> xarray.Dataset:
             "ceiling_ends": (("strength", "end"), np.array([np.stack(ceiling_bounds(c)) for c in counts])),
             "ceiling_interval": (("strength", "end"), np.array([np.stack(ceiling_interval(key, c)) for c in counts])),
             **{f"utility_{name}": (("cost", "task"), value) for name, value in chosen.items()},
+            **{f"strong_{name}": (("cost", "task"), value) for name, value in strong.items()},
         },
         coords={
             "attempt": attempts,
