@@ -7,8 +7,8 @@ computed from the rates that were set; that both kinds of particles tend to it w
 Changed after a reading of the code, before the run: "perplexity" spoke of perplexity consistency, which on answers of
 one line is the baseline that it is compared with, the answer of highest probability per token; and "self" pooled the
 answers of all tasks without an interval, where tasks of unlike difficulty alone can tell right from wrong.
-Against one check no attempt pays where wrong answers cost anything, as a first run showed; so three claims were added for
-the verifier that looks at all five, before its utilities were seen.
+Against one check no attempt pays where wrong answers cost anything, as a first run showed; so three claims were added
+for the verifier that looks at all five, before its utilities were seen.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def imperfect_verifiers_study_claims(dataset: xarray.Dataset) -> list[Finding]:
         ("chosen-best", _FLAWS, "It loses less than .02 to the best number of attempts (cost 1)",
          "utility of the best less that of the chosen, t interval over tasks", "<", 0.02,
          at("best", 1.0) - at("chosen", 1.0)),
-        ("strong-all", _FLAWS, "Against all five checks the chosen number beats 32 attempts where wrong answers cost 2",
+        ("strong-all", _FLAWS, "Against all five checks the chosen number beats 32 attempts (cost 2)",
          "utility less that of 32 attempts, t interval over tasks", ">", 0.0, strong("chosen", 2.0) - strong("all", 2.0)),
         ("strong-once", _FLAWS, "and one attempt where they cost half of what right ones bring",
          "utility less that of one attempt, t interval over tasks", ">", 0.0,
