@@ -59,8 +59,8 @@ def imperfect_verifiers_study_data(
     and their mean over tasks), `ceiling_ends`, `ceiling_interval`. Over `cost` and `task`: utilities of the number of
     attempts that was chosen on 32 samples, and of others, judged on the rest, against one check (`utility_`) and all
     five (`strong_`). Over `rule`, `n` and `task`: `accuracy`. Over `n` and `task`: `short_accuracy`, `short_tokens`.
-    Over `kind` (filter, retries), `particles` and `run`: `share_right`, whose limit is `step_ceiling`. Attributes: the
-    model's own verdicts, and what the tasks are.
+    Over `kind` (filter, retries), `particles` and `run`: `share_right`, whose limit is `step_ceiling`. Over
+    `task`: `self_auroc`, of the model's own verdicts, of which the rates are attributes.
 
     Raises: ValueError for an unknown budget; FileNotFoundError where the recorded answers are missing.
     """
