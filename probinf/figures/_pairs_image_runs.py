@@ -198,7 +198,7 @@ def predict(model: Model, pixels: Float[Array, "N P"]) -> Predictions:
     """Probabilities and epistemic variances of classes, and the variances of digits, which may be two classes each."""
 
     def one(x: Array) -> Predictions:
-        prediction = model(x)
+        prediction: Any = model(x)
         covariance = prediction.covariance
         digits = jnp.sum(covariance.reshape(DIGITS, -1, DIGITS, covariance.shape[0] // DIGITS), axis=(1, 3))
         clip = lambda variance: jnp.maximum(variance, 0.0)  # noqa: E731

@@ -40,7 +40,8 @@ def plot_pairs_lm(dataset: xarray.Dataset) -> Figure:
             "Which letters are not in a word? The doubt of a probe on SmolLM2 against log-probability",
             f"{dataset.attrs['words']} words that SmolLM2 reads as one token; annotators name a letter of the word. "
             "AUROC of telling impossible letters\namong drawn answers to held-out words. "
-            f"{dataset.sizes['seed']} seeds, each with its own fifth of the words held out; bars: 95 % intervals.",
+            f"{dataset.sizes['fold']} folds, each with its own fifth of the words held out; bars: 95 % t intervals, "
+            "as if folds shared no words.",
         )
     return figure
 
@@ -61,7 +62,7 @@ def _aurocs(axes: Any, part: xarray.Dataset, *, named: bool) -> None:
 
 def _filter(axes: Any, dataset: xarray.Dataset) -> None:
     for world, style in zip(dataset["world"].values.tolist(), ("-", "--"), strict=True):
-        part = dataset.sel(world=world, answers="probe").mean("seed")
+        part = dataset.sel(world=world, answers="probe").mean("fold")
         axes.plot(part["beta"], part["filtered_wrong"], "o", linestyle=style, color=BLUE, markersize=4, label=world)
     top = float(dataset["beta"].max())
     axes.plot([0, top], [0, top], color=GRAY, linewidth=0.8)

@@ -54,7 +54,7 @@ def score(model: PairModel, rows: Int[np.ndarray, " questions"]) -> Scores:
     some, back = np.unique(rows, return_inverse=True)
     said = (np.asarray(part, float)[back] for part in _score(model, jnp.asarray(prompts()[some])))
     digits = np.asarray(pi_digits(DIGITS))
-    return Scores(rows + 1, *said, truth()[digits[rows]])
+    return Scores(rows + 1, *said, truth=truth()[digits[rows]])
 
 
 @eqx.filter_jit

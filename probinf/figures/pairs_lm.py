@@ -44,9 +44,9 @@ def pairs_lm_data(
     cells: Cells | None = None,
     progress: Progress | None = None,
 ) -> xarray.Dataset:
-    """Train probes on four fifths of the words and measure them on the last fifth; each seed holds out another fifth.
+    """Train probes on four fifths of the words and measure them on the last fifth, each in turn.
 
-    Over `world` (letters in lower case; one in five written as a capital), `seed` (a fold; mean over repeats) and
+    Over `world` (letters in lower case; one in five written as a capital), `fold` (mean over repeats) and
     `answers` (drawn from the probe; from the language model among the letters): `wrong` (share of impossible ones),
     `bound` (1 - E[C]), `auroc` by `score` (doubt 1 - C, surprise -log p of the probe, choice -log q of the language
     model), and `answered` and `filtered_wrong` by `beta`. The language model is asked for lower-case letters only, so
@@ -84,7 +84,7 @@ def pairs_lm_data(
         ]
         return np.array(values)
 
-    each = ("world", "seed", "answers")
+    each = ("world", "fold", "answers")
     scores = [[f"{answers}_auroc_{score}" for score in _SCORES] for answers in _ANSWERS]
     return xarray.Dataset(
         {

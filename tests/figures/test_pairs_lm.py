@@ -109,7 +109,7 @@ def test_claims_and_picture_come_from_the_data_alone():
     rng = np.random.default_rng(0)
     by = (2, 5, 2)
     auroc_of = np.stack([np.full(by, 0.8), np.full(by, 0.7), np.full(by, 0.6)], -1) + rng.uniform(0, 0.02, (*by, 3))
-    each = ("world", "seed", "answers")
+    each = ("world", "fold", "answers")
     dataset = xarray.Dataset(
         {
             "wrong": (each, 0.4 + rng.uniform(0, 0.02, by)),

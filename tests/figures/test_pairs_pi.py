@@ -93,7 +93,7 @@ def scores_of(log_first, log_repeat, rows):
 
     said = jax.vmap(one)(jnp.asarray(log_first), jnp.asarray(log_repeat))
     digits = np.asarray(world.pi_digits(world.DIGITS))[rows]
-    return Scores(rows + 1, log_first, *(np.asarray(part, float) for part in said), world.truth()[digits])
+    return Scores(rows + 1, log_first, *(np.asarray(part, float) for part in said), truth=world.truth()[digits])
 
 
 def test_a_model_that_knows_all_digits_always_answers_and_is_right():
@@ -166,7 +166,7 @@ def test_a_tiny_plan_runs_from_training_to_picture():
     some = {"filtered_hallucinated": "answered"} | {
         f"{name}_by_{by}": f"drawn_by_{by}" for name in ("doubt", "hallucinated") for by in ("bin", "place")
     }
-    for name in dataset.data_vars:
+    for name in map(str, dataset.data_vars):
         # A share is a number exactly where it is one of something.
         expected = dataset[some[name]] > 0 if name in some else True
         assert np.all(np.isfinite(dataset[name]) == expected), name

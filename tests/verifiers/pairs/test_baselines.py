@@ -191,13 +191,12 @@ def epinet(rngs, classes=2):
 
 
 def test_an_epinet_gives_the_logits_of_its_formula_and_its_mixture_those_of_its_indices(x64):
-    network = EpinetNetwork(
-        Perceptron(2, 4, 1, nnx.Rngs(params=0)), 2, 4, 3, nnx.Rngs(params=1), index=2, hidden=5, scale=1.7
-    )
+    trunk = Perceptron(2, 4, 1, nnx.Rngs(params=0))
+    network = EpinetNetwork(trunk, 2, 4, 3, nnx.Rngs(params=1), index=2, hidden=5, scale=1.7)
     x = np.array([0.4, -1.1])
     gelu = lambda a: np.asarray(jax.nn.gelu(jnp.asarray(a)))  # noqa: E731
     affine = lambda layer, a: a @ np.asarray(layer.kernel[...]) + np.asarray(layer.bias[...])  # noqa: E731
-    features = gelu(affine(network.trunk.layers[0], x))
+    features = gelu(affine(trunk.layers[0], x))
     prior = gelu(x @ np.asarray(network.prior_in[...]) + np.asarray(network.prior_bias[...]))
     prior = (prior @ np.asarray(network.prior_out[...])).reshape(3, 2)
 

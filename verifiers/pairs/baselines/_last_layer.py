@@ -49,7 +49,8 @@ def laplace(
 
     Precision: prior_precision I + observations E[phi phi' (x) (diag p - p p')], where phi are the features and a
     constant: generalized Gauss-Newton, which is the Hessian of a last layer under a softmax. The mean over inputs is
-    that of 16,384 draws; `observations` is how many responses the model was trained on.
+    that of 16,384 draws; `observations` is how many responses the model was trained on. The expansion is about the
+    weights that the model has. `train_pairs` knows no Gaussian prior, so they are not its maximum a posteriori.
 
     Raises: TypeError for a head that is not a `MixtureHead` with one component; ValueError for observations or a
         prior precision that are not positive, and fewer than two samples.
@@ -71,7 +72,7 @@ def sngp(
     """The Gaussian process on top of a classifier whose trunk is `RandomFourierFeatures(SpectralPerceptron(...))`.
 
     Precision for each class by itself: prior_precision I + observations E[p (1 - p) phi phi']. Prediction by a mixture
-    over draws; else as `laplace`, with its errors.
+    over draws; else as `laplace`, about the same weights and with its errors.
 
     Source: Liu and others, arXiv 2006.10108, equation 9; released code differs (ridge, one covariance for all classes).
     """
