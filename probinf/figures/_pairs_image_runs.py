@@ -53,7 +53,7 @@ from probinf.verifiers.pairs.baselines import (
 )
 
 # Answers at each visit to an image, of every method but one: those that learn from each by itself see as many.
-_ANSWERS = 2
+ANSWERS = 2
 # Test images of which a run tells what the method says.
 EXAMPLES = 2
 BETAS = (0.05, 0.1, 0.25, 0.5)
@@ -98,7 +98,7 @@ def fit_head(
 @eqx.filter_jit
 def fit_ensemble(key: PRNGKeyArray, images: Images, classes: int, config: PairTraining) -> Model:
     """Networks without a variance of their own, alike but for their seeds."""
-    one = Partial(fit_head, head=Partial(MixtureHead, components=1), responses=_ANSWERS)
+    one = Partial(fit_head, head=Partial(MixtureHead, components=1), responses=ANSWERS)
     keys = jax.random.split(key, _MEMBERS)
     return Ensemble(eqx.filter_vmap(lambda k: one(k, images, classes, config))(keys))
 
@@ -114,7 +114,7 @@ def fit_rival(
 ) -> Model:
     """A network that learns from each response by itself, in a way of its own."""
     made = Partial(network, inputs=images.pixels.shape[1], classes=classes)
-    return train(key, made, Partial(draw_responses, **images._asdict(), responses=_ANSWERS), config)[0]
+    return train(key, made, Partial(draw_responses, **images._asdict(), responses=ANSWERS), config)[0]
 
 
 def fit_last_layer(
@@ -129,7 +129,7 @@ def fit_last_layer(
     """A network without a variance of its own, and then a Gaussian on its last layer; every vote is an observation."""
     fit_key, posterior_key = jax.random.split(key)
     made = Partial(network, inputs=images.pixels.shape[1], classes=classes)
-    draw = Partial(draw_responses, **images._asdict(), responses=_ANSWERS)
+    draw = Partial(draw_responses, **images._asdict(), responses=ANSWERS)
     model = train_pairs(fit_key, made, draw, config)[0]
     return posterior(posterior_key, model, draw, observations=images.votes.size)
 
@@ -153,9 +153,9 @@ def build_spectral(rngs: nnx.Rngs, inputs: int, classes: int) -> PairNetwork:
 
 _SINGLE = Partial(build, head=Partial(MixtureHead, components=1))
 METHODS: dict[str, Callable[..., Model]] = {
-    "mixture, k = 2": Partial(fit_head, head=MixtureHead, responses=_ANSWERS),
+    "mixture, k = 2": Partial(fit_head, head=MixtureHead, responses=ANSWERS),
     "mixture, k = 8": Partial(fit_head, head=MixtureHead, responses=8),
-    "Dirichlet": Partial(fit_head, head=DirichletHead, responses=_ANSWERS),
+    "Dirichlet": Partial(fit_head, head=DirichletHead, responses=ANSWERS),
     "ensemble": fit_ensemble,
     "evidential": Partial(fit_rival, train=train_evidential, network=Partial(build, head=EvidentialHead)),
     "MC dropout": Partial(fit_rival, train=train_dropout, network=build_dropout),

@@ -51,5 +51,5 @@ def _of_world(dataset: xarray.Dataset, world: str) -> list[Finding]:
 
 def _claim(world: str, name: str, statement: str, quantity: str, relation: Relation, bound: float) -> Claim:
     return Claim(f"pairs_lm/{world.replace(' ', '-')}/{name}", _PAPER, statement,
-                 f"{quantity}, mean over five folds of the words and t interval (not exact: folds share training words)",
+                 f"{quantity}, mean over five folds of the words and t interval (inexact: folds share training words)",
                  relation, bound)  # fmt: skip

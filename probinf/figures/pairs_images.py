@@ -13,7 +13,7 @@ import xarray
 from jaxtyping import Int, PRNGKeyArray
 
 from probinf.figures._cells import Cells
-from probinf.figures._pairs_image_runs import BETAS, METHODS, by_digit, run
+from probinf.figures._pairs_image_runs import ANSWERS, BETAS, METHODS, by_digit, run
 from probinf.figures._pairs_image_worlds import VARIANTS, ImageWorld, image_world
 from probinf.figures._pairs_images_claims import pairs_images_claims as pairs_images_claims
 from probinf.figures._pairs_images_plot import plot_pairs_images as plot_pairs_images
@@ -81,7 +81,8 @@ def pairs_images_data(
         for method in plan.methods:
             for seed in range(plan.seeds):
                 told(len(found), total, f"{world}, {method}, seed {seed}")
-                settings = {"world": world, "method": method, "seed": seed, "train": taught, **asdict(config)}
+                settings = {"world": world, "method": method, "seed": seed, "train": taught, "answers": ANSWERS}
+                settings |= asdict(config)
                 # The same for all methods, so that their differences are paired.
                 run_key = jax.random.fold_in(key, seed)
                 found[world, method, seed] = cells.get(
