@@ -4,9 +4,10 @@ Seen before: the chance of a right answer of each task, from a pilot by which th
 and .6), and that the checks of a verifier never reject a right answer, by construction. The ceiling of the particles is
 computed from the rates that were set; that both kinds of particles tend to it was seen on 20 runs of other keys.
 
-Changed after a reading of the code, before the run: "perplexity" spoke of perplexity consistency, which on answers of
-one line is the baseline that it is compared with, the answer of highest probability per token; and "self" pooled the
-answers of all tasks without an interval, where tasks of unlike difficulty alone can tell right from wrong.
+Changed after a reading of the code, before numbers of a run were seen: "perplexity" spoke of perplexity consistency,
+which on answers of one line is the baseline that it is compared with, the answer of highest probability per token; and
+"self" pooled the answers of all tasks without an interval, where tasks of unlike difficulty alone can tell right from
+wrong.
 """
 
 from __future__ import annotations
