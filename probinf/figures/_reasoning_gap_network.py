@@ -89,7 +89,7 @@ def train(key: PRNGKeyArray, worlds: World, steps: int) -> tuple[SetNetwork, Flo
             keys = jax.random.split(jax.random.fold_in(data_key, t), _BATCH)
             value, gradient = jax.value_and_grad(loss)(model, jax.vmap(lambda k: draw_line(k, world))(keys))
             change, memory = optimizer.update(gradient, memory)
-            return (optax.apply_updates(cast(Any, model), change), memory), value
+            return (cast(Any, optax.apply_updates)(model, change), memory), value
 
         model = initial(start_key)
         (model, _), losses = jax.lax.scan(step, (model, optimizer.init(model)), jnp.arange(steps))

@@ -116,7 +116,7 @@ def test_a_new_question_and_new_tables_do_not_compile_again():
     for seed, (given, target) in enumerate([(0, 2), (4, 1)]):
         _, _, hop, model = _world(seed)
         question = Question(jnp.int32(target), jnp.int32(given), jnp.int32(1))
-        path = path_between(hop, question.given, question.target)
+        path = path_between(hop, jnp.asarray(question.given), jnp.asarray(question.target))
         answer(jax.random.key(seed), model, question, path)
     assert len(traces) == 1
 
