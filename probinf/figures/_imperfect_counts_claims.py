@@ -46,7 +46,8 @@ def imperfect_verifiers_counts_claims(dataset: xarray.Dataset) -> list[Finding]:
         )
         for name, paper, says, quantity, relation, bound, value, published in rows
     ]
-    apart = np.max(np.abs(dataset["law"].sel(model="Pythia 12B") - dataset["coverage"].sel(model="Pythia 12B")).values)
+    largest = dataset.sel(model="Pythia 12B")
+    apart = np.max(np.abs(largest["law"].values - largest["coverage"].values))
     ahead = int((dataset["error_of_law"] < dataset["error_of_beta"]).sum())
     beyond = dataset["apparent"].values[-1] - dataset["true"].values[-1]
     exact: list[tuple[str, str, str, Relation, float, float]] = [

@@ -89,10 +89,10 @@ def train(key: PRNGKeyArray, worlds: World, steps: int) -> tuple[SetNetwork, Flo
             keys = jax.random.split(jax.random.fold_in(data_key, t), _BATCH)
             value, gradient = jax.value_and_grad(loss)(model, jax.vmap(lambda k: draw_line(k, world))(keys))
             change, memory = optimizer.update(gradient, memory)
-            return (cast(Any, optax.apply_updates)(model, change), memory), value
+            return (optax.apply_updates(cast(Any, model), change), memory), value
 
         model = initial(start_key)
-        (model, _), losses = jax.lax.scan(step, (model, optimizer.init(model)), jnp.arange(steps))
+        (model, _), losses = jax.lax.scan(step, (model, optimizer.init(cast(Any, model))), jnp.arange(steps))
         return model, jnp.mean(losses[-(steps // 10 + 1) :])
 
     return jax.vmap(run)(jax.random.split(key, worlds.dropout.shape[0]), worlds)

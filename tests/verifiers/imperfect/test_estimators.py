@@ -53,7 +53,8 @@ def test_estimates_are_the_mean_over_all_orders(x64):
     found = estimate_outcomes(SampleCounts(*rows.T), np.arange(8))
     for i, row in enumerate(rows):
         for k in range(8):
-            expected = every_order(*row, k)
+            x, y, z = (int(count) for count in row)
+            expected = every_order(x, y, z, k)
             assert [float(value[i, k]) for value in found] == pytest.approx(expected, abs=1e-12)
 
 
@@ -201,7 +202,7 @@ def test_posterior_of_concentrations_agrees_with_importance_sampling(x64):
     assert 0.8 < float(found.accepted) <= 1
     logs = np.log(np.asarray(found.concentration))
     # Draws from a wide Student-t about the same place, weighted.
-    proposal = stats.multivariate_t(logs.mean(0), np.cov(logs.T) * 1.3, df=6, seed=rng)
+    proposal = stats.multivariate_t(loc=logs.mean(0), shape=np.cov(logs.T) * 1.3, df=6, seed=rng)  # pyright: ignore[reportArgumentType, reportCallIssue]
     theta = proposal.rvs(20_000)
     target = np.asarray(jax.jit(jax.vmap(lambda t: log_posterior(t, jnp.asarray(rows, float))))(jnp.asarray(theta)))
     weight = special.softmax(target - proposal.logpdf(theta))
