@@ -36,6 +36,8 @@ API = {
         "probinf.verifiers.pairs.baselines",
         "probinf.verifiers.imperfect",
         "probinf.verifiers.programs",
+        "probinf.verifiers.procedures",
+        "probinf.verifiers.deduction",
     ],
     "validity": ["probinf.validity", "probinf.validity.planted"],
     "lm": ["probinf.lm"],

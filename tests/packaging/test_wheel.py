@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGED = {".py", ".typed", ".json", ".safetensors"}
+PACKAGED = {".bib", ".json", ".npz", ".py", ".safetensors", ".typed"}
 # A source tree as a fresh checkout has it: old build outputs would end up in the wheel.
 NOT_SOURCE = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
 
