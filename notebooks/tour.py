@@ -15,7 +15,7 @@
 #
 # One noun, `Particles`; one verb, `Sampler`; one operator, `>>`. Five systems stand on them: inference whose laws
 # are checked, language models that reason with particles, posteriors in one forward pass, models that know what they
-# do not know, and what retrying against a fallible verifier can buy. Each section ends with other data, and counts the
+# do not know, and what retrying against a fallible verifier can buy. Each section but the second ends with other data, and counts the
 # programs that had to be compiled for them: none.
 
 # %%
@@ -69,13 +69,13 @@ def posterior(y):
 
 result = sample(posterior(1.2), jax.random.key(0), n=10_000)
 print(f"mean {result.particles.values.mean():.3f} (exact .960), log Z {result.particles.log_z:.3f} (exact -1.607)")
-posterior(1.2)  # its last line shown: the law, stage by stage
+explain(posterior(1.2))
 
 # %% [markdown]
 # A sampler says what it means, stage by stage, and which papers it comes from.
 
 # %%
-print(explain(posterior(1.2)))
+print(str(explain(posterior(1.2))))
 print(citation(posterior(1.2)))
 
 # %%
@@ -114,7 +114,7 @@ for name, sampler in (("as shipped", right), ("forgets its evidence", wrong)):
 # ## 3. A language model that reasons with particles
 #
 # A small model solves chained arithmetic step by step, a reward model scores the steps, and copies of what looks
-# promising replace the rest. The filter's law is stated; the answer is a vote.
+# promising replace the rest. The filter's law is stated; what is printed is the share of right solutions.
 
 # %%
 models = load_arithmetic()
@@ -178,7 +178,8 @@ def answers(share):
 prediction = mixed_up(0.5)
 print(f"probabilities {prediction.probabilities}, variance {prediction.variance}, doubt {1 - prediction.confidence}")
 given = answers(0.5)
-print(f"answered {float((given.particles.log_weights > -jnp.inf).mean()):.2f}, each of them class 0")
+kept = given.particles.log_weights > -jnp.inf
+print(f"answered {float(kept.mean()):.2f}, classes answered {sorted(set(given.particles.values[kept].tolist()))}")
 _, programs = programs_for(lambda: answers(0.3))
 print(f"another share, programs compiled: {programs}")
 

@@ -228,5 +228,5 @@ summary(chains, model=schools)
 # %% [markdown]
 # ## 6. Everything that is shipped
 #
-# `probinf check --planted` runs the checks on every sampler and kernel of the library, and on a catalogue of samplers
+# `probinf check --planted` runs the checks on every sampler and kernel of the library, and on a catalog of samplers
 # that are wrong on purpose; `probinf figures validity` draws what they found.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the wheel beside the registry's package `verifiers` and shows that neither disturbs the other.
+# Installs the wheel beside the published package `verifiers` and shows that neither disturbs the other.
 # usage: scripts/check_wheel.sh [python of an environment with the core dependencies]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -30,7 +30,7 @@ hashes() { (cd "$site" && find verifiers verifiers-*.dist-info -type f ! -name '
 
 "$clean" -m pip install -q --disable-pip-version-check --no-deps verifiers
 hashes >"$work/before"
-[ -s "$work/before" ] || fail "the registry's package left no file named verifiers"
+[ -s "$work/before" ] || fail "the published package left no file named verifiers"
 "$clean" -m pip install -q --disable-pip-version-check --no-deps "${wheel[0]}"
 hashes >"$work/beside"
 cmp "$work/before" "$work/beside" || fail "installing probinf changed the package verifiers"
