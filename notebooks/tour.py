@@ -15,8 +15,8 @@
 #
 # One noun, `Particles`; one verb, `Sampler`; one operator, `>>`. Five systems stand on them: inference whose laws
 # are checked, language models that reason with particles, posteriors in one forward pass, models that know what they
-# do not know, and what retrying against a fallible verifier can buy. Each section but the second ends with other data, and counts the
-# programs that had to be compiled for them: none.
+# do not know, and what retrying against a fallible verifier can buy. Each section but the second ends with other data,
+# and counts the programs that had to be compiled for them: none.
 
 # %%
 import equinox as eqx
