@@ -15,11 +15,11 @@ from probinf.verifiers.deduction import (
     Entailment,
     HornTheory,
     deduction_task,
+    honest_answer,
     honest_deduction,
     honesty_report,
     horn_theory,
 )
-from probinf.verifiers.deduction._honesty import honest_answer
 
 ATOMS, CLAUSES = 5, 7
 WORLDS = np.array(list(itertools.product((False, True), repeat=ATOMS)))
@@ -84,15 +84,15 @@ def test_tasks_are_settled_exactly_where_they_say_so_and_share_a_program():
     def solve(key, answerable):
         traces.append(None)
         task = deduction_task(key, answerable, depth=3, distractors=2)
-        return task.theory.entailed()[task.atom], task.truth, task.theory.premises, task.theory.conclusions
+        return honest_answer(task.theory)[task.atom], task.truth, task.theory.premises, task.theory.conclusions
 
     kinds = set()
     for i in range(40):
         found, truth, premises, conclusions = solve(jax.random.key(i), jnp.bool_(i % 2 == 0))
-        assert found == truth and (truth >= 0) == (i % 2 == 0)
+        assert found == truth and (truth != ABSTAIN) == (i % 2 == 0)
         assert HornTheory(premises, conclusions).size == 7  # consistent
         kinds.add(int(truth))
-    assert kinds == {-1, 0, 1} and len(traces) == 1
+    assert kinds == {0, 1, ABSTAIN} and len(traces) == 1
     with pytest.raises(ValueError, match="depth of one"):
         deduction_task(jax.random.key(0), True, depth=0, distractors=0)
 
@@ -112,3 +112,17 @@ def test_silence_and_guesses_are_told_apart():
     assert (silent.answerable, silent.unanswerable, silent.answered) == (0, 1, 0)
     mixed = honesty_report(jnp.array([1, 1, 1, ABSTAIN]), honest)
     assert (mixed.answerable, mixed.unanswerable, mixed.answered) == (0.5, 0.5, 0.75)
+
+
+def test_the_report_reads_the_answers_of_tasks():
+    answerable = jnp.arange(20) % 4 > 0
+    draw = jax.jit(jax.vmap(lambda key, a: deduction_task(key, a, depth=2, distractors=1).truth))
+    truth = draw(jax.random.split(jax.random.key(0), 20), answerable)
+    assert honesty_report(truth, truth) == (1, 1, 0.75)
+    assert honesty_report(jnp.full(20, ABSTAIN), truth) == (0, 1, 0)
+    # Never silent: right in some of the fifteen, in none of the five.
+    guessing = honesty_report(jnp.ones(20, jnp.int32), truth)
+    assert 0 < guessing.answerable < 1 and guessing[1:] == (0, 1)
+    for answers, honest in ((truth, truth - 1), (truth + 1, truth)):
+        with pytest.raises(ValueError, match="0, 1 or ABSTAIN"):
+            honesty_report(answers, honest)

@@ -8,11 +8,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
+from probinf.verifiers.deduction._honesty import ABSTAIN
 from probinf.verifiers.deduction._horn import HornTheory
 
 
 class DeductionTask(NamedTuple):
-    """Premises, the atom that is asked about, and what they say of it: 1 (true), 0 (false) or -1 (nothing)."""
+    """Premises, the atom that is asked about, and the honest answer: 1 (true), 0 (false) or `ABSTAIN` (nothing follows).
+
+    The code is that of `honest_answer` and `honesty_report`.
+    """
 
     theory: HornTheory
     atom: Int[Array, ""]
@@ -51,5 +55,5 @@ def deduction_task(
     order = jax.random.permutation(keys[4], premises.shape[0])
     renamed = jnp.zeros_like(premises).at[:, name].set(premises)[order]
     theory = HornTheory(renamed, jnp.where(conclusions < 0, -1, name[conclusions])[order].astype(jnp.int32))
-    truth = jnp.where(jnp.asarray(answerable), forwards.astype(jnp.int32), -1)
+    truth = jnp.where(jnp.asarray(answerable), forwards.astype(jnp.int32), ABSTAIN)
     return DeductionTask(theory, name[jnp.where(forwards, depth, 0)], truth)
