@@ -90,7 +90,7 @@ def test_tasks_are_settled_exactly_where_they_say_so_and_share_a_program():
     for i in range(40):
         found, truth, premises, conclusions = solve(jax.random.key(i), jnp.bool_(i % 2 == 0))
         assert found == truth and (truth != ABSTAIN) == (i % 2 == 0)
-        assert HornTheory(premises, conclusions).size == 7  # consistent
+        assert HornTheory(premises, conclusions).size == 11  # consistent
         kinds.add(int(truth))
     assert kinds == {0, 1, ABSTAIN} and len(traces) == 1
     with pytest.raises(ValueError, match="depth of one"):
@@ -126,3 +126,21 @@ def test_the_report_reads_the_answers_of_tasks():
     for answers, honest in ((truth, truth - 1), (truth + 1, truth)):
         with pytest.raises(ValueError, match="0, 1 or ABSTAIN"):
             honesty_report(answers, honest)
+
+
+def test_the_sizes_of_clauses_say_nothing_about_the_answer():
+    answerable = np.arange(64) % 2 == 0
+    draw = jax.jit(jax.vmap(lambda key, a: deduction_task(key, a, depth=3, distractors=2)))
+    tasks = draw(jax.random.split(jax.random.key(1), 64), jnp.asarray(answerable))
+    sizes = np.asarray(tasks.theory.premises.sum(axis=2))
+    kinds = [tuple(sorted(zip(n, c, strict=True))) for n, c in
+             zip(sizes.tolist(), (np.asarray(tasks.theory.conclusions) < 0).tolist(), strict=True)]  # fmt: skip
+    # Two facts, a denial, links and distractors of one premise with the dead end, two rules of two premises.
+    assert set(kinds) == {tuple(2 * [(0, False)] + 5 * [(1, False)] + [(1, True)] + 2 * [(2, False)])}
+    assert set(np.asarray(tasks.truth)[answerable].tolist()) == {0, 1}
+    # The best rule that looks at sizes alone, fitted to these very tasks, says the same of all of them.
+    by_kind = {kind: [a for k, a in zip(kinds, answerable, strict=True) if k == kind] for kind in set(kinds)}
+    assert sum(max(np.sum(group), len(group) - np.sum(group)) for group in by_kind.values()) == len(kinds) / 2
+    # Yet the premises decide each of them.
+    honest = jax.jit(jax.vmap(lambda task: honest_answer(task.theory)[task.atom]))(tasks)
+    assert np.array_equal(honest, tasks.truth)
