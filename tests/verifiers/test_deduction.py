@@ -13,6 +13,7 @@ from probinf.verifiers.deduction import (
     ABSTAIN,
     Claim,
     Entailment,
+    Honest,
     HornTheory,
     deduction_task,
     honest_answer,
@@ -62,7 +63,8 @@ def test_texts_are_read_and_claims_have_a_status():
         theory.claim("snow")
 
 
-@pytest.mark.parametrize("clauses", ["rain", [], ["a -> b -> c"], ["a &"], ["not"], ["a or b"]])
+@pytest.mark.parametrize("clauses", ["rain", [], ["a -> b -> c"], ["a &"], ["not"], ["a or b"], ["not a & b"], ["-> b"],
+                                     ["a & -> b"], ["not a -> b"]])  # fmt: skip
 def test_texts_that_are_no_horn_clauses_are_refused(clauses):
     with pytest.raises(ValueError, match="clause"):
         horn_theory(clauses)
@@ -144,3 +146,18 @@ def test_the_sizes_of_clauses_say_nothing_about_the_answer():
     # Yet the premises decide each of them.
     honest = jax.jit(jax.vmap(lambda task: honest_answer(task.theory)[task.atom]))(tasks)
     assert np.array_equal(honest, tasks.truth)
+
+
+def test_claims_about_no_atom_are_refused_or_unknown():
+    theory = horn_theory(["a", "not b"])
+    for atom in (2, -1):
+        with pytest.raises(ValueError, match="atoms 0 to 1"):
+            theory.status(Claim(atom, 1))
+        with pytest.raises(ValueError, match="atoms 0 to 1"):
+            Honest(theory, atom)
+    with pytest.raises(ValueError, match="true \\(1\\) or false \\(0\\)"):
+        theory.status(Claim(0, 2))
+    # The first two would be read as denials of b, and the third as one of a, if they were clamped.
+    claims = Claim(jnp.array([2, -1, 0, 1]), jnp.array([0, 0, 2, 0]))
+    told = jax.jit(jax.vmap(theory.status))(claims)
+    assert told.tolist() == [Entailment.UNKNOWN] * 3 + [Entailment.DERIVABLE]

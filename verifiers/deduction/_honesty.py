@@ -42,11 +42,17 @@ class Honest(Factor):
     """One for the one honest answer to a question about an atom: the value that follows, or `ABSTAIN` where none does.
 
     A right guess at what does not follow is not honest, nor is silence where something follows.
+
+    Raises: ValueError for an atom that the theory does not have.
     """
 
     theory: HornTheory
     atom: Int[Array, ""] = eqx.field(converter=jnp.asarray)
     name: str = eqx.field(static=True, default="honest")
+
+    def __check_init__(self):
+        """Rejects a question about nothing."""
+        self.theory.check_atom(self.atom)
 
     def log_density(self, x: Int[Array, ""]) -> Float[Array, ""]:
         """0 where honest, else -inf."""
