@@ -139,7 +139,7 @@ def _tables(worlds: World) -> dict[str, Array]:
         shrunk_at_once, shrunk_through = _answers(shrunk, questions)
         return {
             "at_once": at_once,
-            "target": questions.question.target,
+            "target": jnp.asarray(questions.question.target),
             "table_scaffolded_to_truth": jnp.max(jnp.abs(through - questions.truth)),
             "shrunk_direct_error": jnp.mean((shrunk_at_once - questions.truth) ** 2),
             "shrunk_scaffolded_error": jnp.mean((shrunk_through - questions.truth) ** 2),
