@@ -96,6 +96,8 @@ def test_published_theorem_holds_on_symmetric_chains_and_in_the_mean(x64):
     p = np.concatenate([np.stack([flips, 1 - flips], axis=-1), p])
     first, second = np.moveaxis(np.stack([1 - p, p], axis=-1), 1, 0)
     truth, (at_once, through) = first @ second, map(np.asarray, _ends_of_chains(first, second))
+    shrunk = (first + 0.5) @ (second + 0.5) / 4
+    assert np.allclose(at_once, 0.5, atol=1e-12) and np.allclose(through, shrunk, atol=1e-12)
     gap = (at_once - truth) ** 2 - (through - truth) ** 2
     gaps, cells = gap.mean(axis=(1, 2)), (gap < -1e-15).any(axis=(1, 2))
     assert gaps[:300].min() >= 0 and not cells[:300].any()
