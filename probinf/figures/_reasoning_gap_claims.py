@@ -3,6 +3,9 @@
 No estimator had been measured before: the sizes of the smoke budget were set by the time that training takes. The
 directions are those of the paper's figures (100 variables, 1,000,000 strings, a transformer of 10 layers); the
 published values are differences of its mean squared errors.
+
+Changed after the run: `tables/direct` compared the answer with the marginals that its own tables are made of, and could
+not fail; now these are summed over all values of the joint law. Its distance was 2.2e-16 and is 6.7e-16.
 """
 
 from __future__ import annotations

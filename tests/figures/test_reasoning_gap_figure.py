@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import xarray
 
+from probinf.distributions import TreeNetwork
 from probinf.figures import FIGURES
-from probinf.figures._reasoning_gap_runs import DRAWS, ESTIMATORS, errors
+from probinf.figures._reasoning_gap_runs import DRAWS, ESTIMATORS, errors, tables
 from probinf.figures._reasoning_gap_world import SIZE, TRAININGS, adjacent, draw_line, draw_worlds
 from probinf.lm import local_model
 
@@ -46,6 +47,16 @@ def test_tables_are_measured_as_the_theory_says(worlds):
     # Unbiased, so only noise is left at many draws, and at one draw the variance.
     assert abs(error["scaffolded"][-1]) < 0.003 and error["scaffolded"][0] > error["scaffolded"][-1]
     assert 0 < found["ended"] < 1
+
+
+def test_the_marginal_that_tables_are_held_to_is_not_their_own(worlds, monkeypatch):
+    some = jax.tree.map(lambda x: x[:2], worlds)
+    found = tables(some)
+    assert found["table_direct_to_marginal"].shape == (2,)
+    assert found["table_direct_to_marginal"].max() < 1e-12 and found["table_scaffolded_to_truth"].max() < 1e-12
+    # With the marginals of uniform variables in the tables the claim fails; one world, so that it is traced anew.
+    monkeypatch.setattr(TreeNetwork, "log_marginals", lambda self: jnp.full((self.size, 2), jnp.log(0.5)))
+    assert tables(jax.tree.map(lambda x: x[:1], worlds))["table_direct_to_marginal"].item() > 0.01
 
 
 def test_an_unknown_budget_is_refused():

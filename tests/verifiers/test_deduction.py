@@ -13,13 +13,14 @@ from probinf.verifiers.deduction import (
     ABSTAIN,
     Claim,
     Entailment,
+    Honest,
     HornTheory,
     deduction_task,
+    honest_answer,
     honest_deduction,
     honesty_report,
     horn_theory,
 )
-from probinf.verifiers.deduction._honesty import honest_answer
 
 ATOMS, CLAUSES = 5, 7
 WORLDS = np.array(list(itertools.product((False, True), repeat=ATOMS)))
@@ -62,7 +63,8 @@ def test_texts_are_read_and_claims_have_a_status():
         theory.claim("snow")
 
 
-@pytest.mark.parametrize("clauses", ["rain", [], ["a -> b -> c"], ["a &"], ["not"], ["a or b"]])
+@pytest.mark.parametrize("clauses", ["rain", [], ["a -> b -> c"], ["a &"], ["not"], ["a or b"], ["not a & b"], ["-> b"],
+                                     ["a & -> b"], ["not a -> b"]])  # fmt: skip
 def test_texts_that_are_no_horn_clauses_are_refused(clauses):
     with pytest.raises(ValueError, match="clause"):
         horn_theory(clauses)
@@ -84,15 +86,15 @@ def test_tasks_are_settled_exactly_where_they_say_so_and_share_a_program():
     def solve(key, answerable):
         traces.append(None)
         task = deduction_task(key, answerable, depth=3, distractors=2)
-        return task.theory.entailed()[task.atom], task.truth, task.theory.premises, task.theory.conclusions
+        return honest_answer(task.theory)[task.atom], task.truth, task.theory.premises, task.theory.conclusions
 
     kinds = set()
     for i in range(40):
         found, truth, premises, conclusions = solve(jax.random.key(i), jnp.bool_(i % 2 == 0))
-        assert found == truth and (truth >= 0) == (i % 2 == 0)
-        assert HornTheory(premises, conclusions).size == 7  # consistent
+        assert found == truth and (truth != ABSTAIN) == (i % 2 == 0)
+        assert HornTheory(premises, conclusions).size == 11  # consistent
         kinds.add(int(truth))
-    assert kinds == {-1, 0, 1} and len(traces) == 1
+    assert kinds == {0, 1, ABSTAIN} and len(traces) == 1
     with pytest.raises(ValueError, match="depth of one"):
         deduction_task(jax.random.key(0), True, depth=0, distractors=0)
 
@@ -112,3 +114,50 @@ def test_silence_and_guesses_are_told_apart():
     assert (silent.answerable, silent.unanswerable, silent.answered) == (0, 1, 0)
     mixed = honesty_report(jnp.array([1, 1, 1, ABSTAIN]), honest)
     assert (mixed.answerable, mixed.unanswerable, mixed.answered) == (0.5, 0.5, 0.75)
+
+
+def test_the_report_reads_the_answers_of_tasks():
+    answerable = jnp.arange(20) % 4 > 0
+    draw = jax.jit(jax.vmap(lambda key, a: deduction_task(key, a, depth=2, distractors=1).truth))
+    truth = draw(jax.random.split(jax.random.key(0), 20), answerable)
+    assert honesty_report(truth, truth) == (1, 1, 0.75)
+    assert honesty_report(jnp.full(20, ABSTAIN), truth) == (0, 1, 0)
+    # Never silent: right in some of the fifteen, in none of the five.
+    guessing = honesty_report(jnp.ones(20, jnp.int32), truth)
+    assert 0 < guessing.answerable < 1 and guessing[1:] == (0, 1)
+    for answers, honest in ((truth, truth - 1), (truth + 1, truth)):
+        with pytest.raises(ValueError, match="0, 1 or ABSTAIN"):
+            honesty_report(answers, honest)
+
+
+def test_the_sizes_of_clauses_say_nothing_about_the_answer():
+    answerable = np.arange(64) % 2 == 0
+    draw = jax.jit(jax.vmap(lambda key, a: deduction_task(key, a, depth=3, distractors=2)))
+    tasks = draw(jax.random.split(jax.random.key(1), 64), jnp.asarray(answerable))
+    sizes = np.asarray(tasks.theory.premises.sum(axis=2))
+    kinds = [tuple(sorted(zip(n, c, strict=True))) for n, c in
+             zip(sizes.tolist(), (np.asarray(tasks.theory.conclusions) < 0).tolist(), strict=True)]  # fmt: skip
+    # Two facts, a denial, links and distractors of one premise with the dead end, two rules of two premises.
+    assert set(kinds) == {tuple(2 * [(0, False)] + 5 * [(1, False)] + [(1, True)] + 2 * [(2, False)])}
+    assert set(np.asarray(tasks.truth)[answerable].tolist()) == {0, 1}
+    # The best rule that looks at sizes alone, fitted to these very tasks, says the same of all of them.
+    by_kind = {kind: [a for k, a in zip(kinds, answerable, strict=True) if k == kind] for kind in set(kinds)}
+    assert sum(max(np.sum(group), len(group) - np.sum(group)) for group in by_kind.values()) == len(kinds) / 2
+    # Yet the premises decide each of them.
+    honest = jax.jit(jax.vmap(lambda task: honest_answer(task.theory)[task.atom]))(tasks)
+    assert np.array_equal(honest, tasks.truth)
+
+
+def test_claims_about_no_atom_are_refused_or_unknown():
+    theory = horn_theory(["a", "not b"])
+    for atom in (2, -1):
+        with pytest.raises(ValueError, match="atoms 0 to 1"):
+            theory.status(Claim(atom, 1))
+        with pytest.raises(ValueError, match="atoms 0 to 1"):
+            Honest(theory, atom)
+    with pytest.raises(ValueError, match="true \\(1\\) or false \\(0\\)"):
+        theory.status(Claim(0, 2))
+    # The first two would be read as denials of b, and the third as one of a, if they were clamped.
+    claims = Claim(jnp.array([2, -1, 0, 1]), jnp.array([0, 0, 2, 0]))
+    told = jax.jit(jax.vmap(theory.status))(claims)
+    assert told.tolist() == [Entailment.UNKNOWN] * 3 + [Entailment.DERIVABLE]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from probinf import spawn
-from probinf.lm import Reasoning, RewardFunction, TableLM
+from probinf.lm import Generation, Reasoning, RewardFunction, TableLM
 from probinf.samplers import reasoning_filter
 from probinf.verifiers.procedures import (
     PROCEDURES,
@@ -41,7 +41,7 @@ def _by_hand(name, row, operation):
 @pytest.mark.parametrize("name", list(PROCEDURES))
 def test_every_state_is_that_of_plain_python(name):
     draw = jax.jit(lambda key: procedure_instance(key, name, steps=6, width=WIDTH, symbols=SYMBOLS))
-    run = jax.jit(lambda instance: states_of(name, instance, symbols=SYMBOLS))
+    run = jax.jit(lambda instance: states_of(name, instance))
     seen = set()
     for seed in range(60):
         instance = draw(jax.random.key(seed))
@@ -51,6 +51,15 @@ def test_every_state_is_that_of_plain_python(name):
             assert row == state
             seen.add(operation)
     assert seen == set(range(PROCEDURES[name].operations(WIDTH, SYMBOLS)))
+
+
+def test_an_instance_keeps_its_number_of_symbols():
+    # Two rounds on a counter of three symbols; batches have theirs too.
+    rounds = Instance(jnp.array([1, 1]), jnp.zeros(6, jnp.int32), 3)
+    assert states_of("count", rounds)[:, 0].tolist() == [2, 3, 1, 2, 3, 1]
+    draw = jax.vmap(lambda key: procedure_instance(key, "count", steps=12, width=2, symbols=3))
+    states = jax.vmap(lambda one: states_of("count", one))(draw(jax.random.split(jax.random.key(0), 8)))
+    assert states.max() == 3 and states.min() == 1
 
 
 def test_matches_are_those_of_their_definitions():
@@ -75,8 +84,8 @@ def test_checker_is_right_on_every_prefix():
 
 
 def test_reward_in_a_filter_weighs_the_true_solution_by_its_chance():
-    instance = Instance(jnp.array([1, 2]), jnp.array([0, 0]))
-    truth = states_of("rotate", instance, symbols=2)
+    instance = Instance(jnp.array([1, 2]), jnp.array([0, 0]), 2)
+    truth = states_of("rotate", instance)
     lm = TableLM(table=jnp.zeros((3, 3)), stop_tokens=())
     writer = Reasoning(lm, [0], RewardFunction(StepReward(truth)), max_steps=2, tokens_per_step=2, max_new_tokens=4)
     cloud, _ = jax.jit(lambda key: reasoning_filter(writer)(key, spawn(512)))(jax.random.key(0))
@@ -86,9 +95,20 @@ def test_reward_in_a_filter_weighs_the_true_solution_by_its_chance():
     assert alive.any() and bool(jnp.all(cloud.values.generation.tokens[alive] == truth.reshape(1, -1)))
 
 
+def test_reward_is_one_for_true_beginnings_and_zero_after_a_stop_token():
+    reward = StepReward(jnp.array([[1, 2], [2, 1]]))
+    # The true states, their first, none, the first with a stop token 3, and a wrong symbol.
+    tokens = jnp.array([[1, 2, 2, 1], [1, 2, 0, 0], [0, 0, 0, 0], [1, 2, 3, 0], [1, 1, 0, 0]])
+    none = jnp.zeros(5)
+    texts = Generation(tokens, jnp.array([4, 2, 0, 3, 2]), none > 0, none > 0, none.astype(int), none, none, ())
+    assert jax.vmap(reward)(texts).tolist() == [1, 1, 1, 0, 0]
+
+
 def test_bad_requests_are_refused():
     with pytest.raises(ValueError, match="choose one of"):
         procedure_instance(jax.random.key(0), "sort", steps=2)
+    with pytest.raises(ValueError, match="choose one of rotate, delete, push and pop, count"):
+        states_of("sort", Instance(jnp.array([1, 2]), jnp.array([0]), 2))
     with pytest.raises(ValueError, match="a step, two places"):
         procedure_instance(jax.random.key(0), "rotate", steps=0)
     with pytest.raises(ValueError, match="probabilities"):

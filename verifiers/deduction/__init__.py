@@ -4,6 +4,7 @@ from probinf.verifiers.deduction._honesty import ABSTAIN as ABSTAIN
 from probinf.verifiers.deduction._honesty import Derivable as Derivable
 from probinf.verifiers.deduction._honesty import Honest as Honest
 from probinf.verifiers.deduction._honesty import HonestyReport as HonestyReport
+from probinf.verifiers.deduction._honesty import honest_answer as honest_answer
 from probinf.verifiers.deduction._honesty import honest_deduction as honest_deduction
 from probinf.verifiers.deduction._honesty import honesty_report as honesty_report
 from probinf.verifiers.deduction._horn import Claim as Claim

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from probinf import Draw, Factor, Verified
@@ -40,11 +42,17 @@ class Honest(Factor):
     """One for the one honest answer to a question about an atom: the value that follows, or `ABSTAIN` where none does.
 
     A right guess at what does not follow is not honest, nor is silence where something follows.
+
+    Raises: ValueError for an atom that the theory does not have.
     """
 
     theory: HornTheory
     atom: Int[Array, ""] = eqx.field(converter=jnp.asarray)
     name: str = eqx.field(static=True, default="honest")
+
+    def __check_init__(self):
+        """Rejects a question about nothing."""
+        self.theory.check_atom(self.atom)
 
     def log_density(self, x: Int[Array, ""]) -> Float[Array, ""]:
         """0 where honest, else -inf."""
@@ -83,7 +91,13 @@ class HonestyReport(NamedTuple):
 
 
 def honesty_report(answers: Int[Array, " questions"], honest: Int[Array, " questions"]) -> HonestyReport:
-    """Compares answers (0, 1 or `ABSTAIN`) with the honest ones."""
+    """Compares answers (0, 1 or `ABSTAIN`) with the honest ones.
+
+    Raises: ValueError for any other number, where the numbers are concrete.
+    """
+    for name, given in (("answers", answers), ("honest", honest)):
+        if not isinstance(given, Tracer) and not np.isin(np.asarray(given), (0, 1, ABSTAIN)).all():
+            raise ValueError(f"{name} are 0, 1 or ABSTAIN, which is {ABSTAIN}, got {np.asarray(given)}")
     open_question = honest == ABSTAIN
     right = answers == honest
     share = lambda among: jnp.sum(right & among) / jnp.sum(among)  # noqa: E731

@@ -87,9 +87,17 @@ class HornTheory(eqx.Module):
         return jnp.where(known, 1, jnp.where(refuted, 0, -1)).astype(jnp.int32)
 
     def status(self, claim: Claim) -> Int[Array, ""]:
-        """The `Entailment` of a claim, as a number."""
-        truth = self.entailed()[claim.atom]
-        known = jnp.where(truth == claim.value, int(Entailment.DERIVABLE), int(Entailment.CONTRADICTED))
+        """The `Entailment` of a claim, as a number; a traced claim about no atom or value of the theory is unknown.
+
+        Raises: ValueError for such a claim where it is concrete.
+        """
+        atom, value = jnp.asarray(claim.atom), jnp.asarray(claim.value)
+        self.check_atom(atom)
+        if not isinstance(value, Tracer) and int(value) not in (0, 1):
+            raise ValueError(f"a claim says that an atom is true (1) or false (0), got {value}")
+        meant = (atom >= 0) & (atom < self.size) & ((value == 0) | (value == 1))
+        truth = jnp.where(meant, self.entailed()[atom], -1)
+        known = jnp.where(truth == value, int(Entailment.DERIVABLE), int(Entailment.CONTRADICTED))
         return jnp.where(truth < 0, int(Entailment.UNKNOWN), known).astype(jnp.int32)
 
     def claim(self, text: str) -> Claim:
@@ -101,6 +109,11 @@ class HornTheory(eqx.Module):
         if name not in self.names:
             raise ValueError(f"{name!r} is no atom of the theory: the atoms are {', '.join(self.names) or 'unnamed'}")
         return Claim(self.names.index(name), 0 if negated else 1)
+
+    def check_atom(self, atom: int | Int[Array, ""]) -> None:
+        """Rejects a concrete number that is no atom: an index beyond the last would silently be read as the last."""
+        if not isinstance(atom, Tracer) and not 0 <= int(atom) < self.size:
+            raise ValueError(f"the theory has atoms 0 to {self.size - 1}, got {atom}")
 
     def _fires(self, known: Bool[Array, " atoms"]) -> Bool[Array, " clauses"]:
         return jnp.all(~self.premises | known[None, :], axis=1)
@@ -122,9 +135,12 @@ def horn_theory(clauses: Sequence[str]) -> HornTheory:
 
 def _parsed(text: str) -> tuple[list[str], str]:
     before, arrow, after = text.partition("->")
-    if not arrow:
-        before, after = (text.strip()[4:], "false") if text.strip().startswith("not ") else ("", text)
-    premises, conclusion = [part.strip() for part in before.split("&") if before.strip()], after.strip()
+    if arrow:
+        premises, conclusion = [part.strip() for part in before.split("&")], after.strip()
+    elif text.strip().startswith("not "):
+        premises, conclusion = [text.strip()[4:].strip()], "false"
+    else:
+        premises, conclusion = [], text.strip()
     known = [*premises, conclusion]
     if not all(_ATOM.fullmatch(name) for name in known) or "false" in premises or "not" in known:
         raise ValueError(

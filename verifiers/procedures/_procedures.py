@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
-Apply = Callable[[Int[Array, " width"], Int[Array, ""], int], Int[Array, " width"]]
+Apply = Callable[[Int[Array, " width"], Int[Array, ""], int | Int[Array, ""]], Int[Array, " width"]]
 
 
 class Procedure(NamedTuple):
@@ -26,19 +26,20 @@ class Procedure(NamedTuple):
 
 
 class Instance(NamedTuple):
-    """A start and the operations to carry out."""
+    """A start, the operations to carry out, and how many symbols there are."""
 
     start: Int[Array, " width"]
     operations: Int[Array, " steps"]
+    symbols: int | Int[Array, ""]
 
 
-def _rotate(state: Array, operation: Array, symbols: int) -> Array:
+def _rotate(state: Array, operation: Array, symbols: int | Array) -> Array:
     """Moves the first 1 + operation symbols to the end."""
     del symbols
     return jnp.roll(state, -(1 + operation))
 
 
-def _delete(state: Array, operation: Array, symbols: int) -> Array:
+def _delete(state: Array, operation: Array, symbols: int | Array) -> Array:
     """Deletes the first symbol 1 + operation, if there is one; later symbols move up."""
     del symbols
     hit = state == 1 + operation
@@ -47,7 +48,7 @@ def _delete(state: Array, operation: Array, symbols: int) -> Array:
     return jnp.where(jnp.arange(state.shape[0]) >= place, moved, state)
 
 
-def _push_pop(state: Array, operation: Array, symbols: int) -> Array:
+def _push_pop(state: Array, operation: Array, symbols: int | Array) -> Array:
     """Operation 0 takes the last symbol away, operation k puts symbol k behind it; a full row or none stays."""
     del symbols
     count, each = jnp.sum(state > 0), jnp.arange(state.shape[0])
@@ -55,7 +56,7 @@ def _push_pop(state: Array, operation: Array, symbols: int) -> Array:
     return jnp.where(operation == 0, popped, jnp.where(each == count, operation, state))
 
 
-def _count(state: Array, operation: Array, symbols: int) -> Array:
+def _count(state: Array, operation: Array, symbols: int | Array) -> Array:
     """Raises the counter at place `operation` by one, from the highest symbol back to 1."""
     raised = 1 + state % symbols
     return jnp.where(jnp.arange(state.shape[0]) == operation, raised, state)
@@ -74,25 +75,33 @@ def procedure_instance(key: PRNGKeyArray, name: str, *, steps: int, width: int =
 
     Raises: ValueError for an unknown procedure, no step, fewer than two places, or no symbol.
     """
-    if name not in PROCEDURES:
-        raise ValueError(f"there is no procedure {name!r}: choose one of {', '.join(PROCEDURES)}")
+    procedure = _named(name)
     if steps < 1 or width < 2 or symbols < 1:
         raise ValueError(f"an instance has a step, two places and a symbol or more, got {steps}, {width}, {symbols}")
     start_key, operation_key = jax.random.split(key)
     start = jax.random.randint(start_key, (width,), 1, symbols + 1)
-    count = PROCEDURES[name].operations(width, symbols)
-    return Instance(start, jax.random.randint(operation_key, (steps,), 0, count))
+    count = procedure.operations(width, symbols)
+    return Instance(start, jax.random.randint(operation_key, (steps,), 0, count), symbols)
 
 
-def states_of(name: str, instance: Instance, *, symbols: int = 4) -> Int[Array, "steps width"]:
-    """The state after each operation; the last is the answer."""
-    apply = PROCEDURES[name].apply
+def states_of(name: str, instance: Instance) -> Int[Array, "steps width"]:
+    """The state after each operation; the last is the answer.
+
+    Raises: ValueError for an unknown procedure.
+    """
+    procedure = _named(name)
 
     def step(state: Array, operation: Array) -> tuple[Array, Array]:
-        state = apply(state, operation, symbols).astype(instance.start.dtype)
+        state = procedure.apply(state, operation, instance.symbols).astype(instance.start.dtype)
         return state, state
 
     return jax.lax.scan(step, instance.start, instance.operations)[1]
+
+
+def _named(name: str) -> Procedure:
+    if name not in PROCEDURES:
+        raise ValueError(f"there is no procedure {name!r}: choose one of {', '.join(PROCEDURES)}")
+    return PROCEDURES[name]
 
 
 class PrefixMatch(NamedTuple):

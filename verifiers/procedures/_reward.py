@@ -23,8 +23,10 @@ def right_steps(
 class StepReward(eqx.Module):
     """A process reward for `probinf.lm.RewardFunction`: `right` while every state so far is true, `wrong` after.
 
-    A text is the states' symbols, `width` tokens a step. With `right` 1 and `wrong` 0 it is the exact verifier, and the
-    product of its rewards over the steps is one for the true solution alone; other values are a verifier that errs.
+    A text is the states' symbols, `width` tokens a step, and nothing else: a token that ends the text counts as a wrong
+    symbol, so that the model must not write one. With `right` 1 and `wrong` 0 it is the exact verifier, and the product
+    of its rewards over the steps is one for the true states and their beginnings, and zero for all else: to leave the
+    true solution alone, have the model write all its steps. Other values are a verifier that errs.
 
     Raises: ValueError for rewards outside [0, 1].
     """
