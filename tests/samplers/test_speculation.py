@@ -9,6 +9,7 @@ import probinf.cases._speculation as cases
 from probinf.cases._speculation import LastToken, Models
 from probinf.lm import Continue, Prompt, RewardFunction, TableLM, start_generation, stop_table
 from probinf.samplers import JudgedStep, ModelPair, spec_reason, speculative_choice
+from probinf.samplers._speculative import _left
 from probinf.validity import enumerate_law
 
 KEY = jax.random.key(0)
@@ -39,6 +40,20 @@ def test_speculation_in_single_precision_of_a_large_vocabulary():
     apart = jnp.where(jnp.arange(1000) < 500, log_p, -jnp.inf), jnp.where(jnp.arange(1000) < 500, -jnp.inf, log_p)
     index, accepted = draw(KEY, *apart)
     assert not accepted.any() and (index < 500).all()
+
+
+def test_what_is_left_in_single_precision_of_laws_that_nearly_agree():
+    # Gaps of 1e-9 to 1e-8, of which exp(gap) rounds to one; the truth from the same float32 logs, in float64. It is
+    # the last token, where a row of nothing but -inf gives the first.
+    logits = np.array([-4.5, -3.0, -4.0, 0.0])
+    for shift in ([0.0, 1e-7, 0.0, 0.0], [1e-7, 1e-7, 1e-7, 0.0], [0.0, 0.0, 0.0, -1e-7], [0.0, 3e-7, 0.0, 0.0]):
+        log_p, log_q = (np.float32(x - np.logaddexp.reduce(x)) for x in (logits, logits + shift))
+        more = np.maximum(np.exp(log_p.astype(float)) - np.exp(log_q.astype(float)), 0.0)
+        assert more[3] > 0 and np.exp(log_q - log_p)[3] == 1
+        found = _left(jnp.asarray(log_p), jnp.asarray(log_q))
+        np.testing.assert_allclose(np.exp(found), more, rtol=1e-5)
+    same = jnp.asarray(log_p)
+    np.testing.assert_array_equal(_left(same, same), same)
 
 
 def test_the_judge_that_passes_all_leaves_the_draft_and_the_one_that_passes_none_the_target():
