@@ -157,6 +157,16 @@ def test_routes_keep_each_lane_where_it_was_sent():
     assert (texts.length[taken == 0] == 2).all() and texts.length[taken == 1].max() == 3
 
 
+def test_a_dead_cloud_stays_dead_on_its_route():
+    draw = Draw(Categorical(np.log([0.5, 0.5])))
+    dead = spawn(2, jnp.zeros(2)).replace(log_evidence=jnp.array(-jnp.inf))
+    # Of two lanes one is dead as well: it stays so, whatever the sampler banks.
+    for cloud in (dead, dead.replace(log_weights=jnp.array([0.0, -jnp.inf]))):
+        result, _ = Route(to_first, (draw,))(KEY, cloud)
+        assert not jnp.isnan(result.log_weights).any() and result.log_z == -jnp.inf
+        assert (result.log_weights == cloud.log_weights).all()
+
+
 def to_first(values):
     return jnp.zeros(len(values), jnp.int32)
 
