@@ -1,13 +1,15 @@
 """Speculation keeps the target's law and acceptance by a judge does not: at their limits, and measured."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import probinf.cases._speculation as cases
+from probinf import sample, spawn
 from probinf.cases._speculation import LastToken, Models
-from probinf.lm import Continue, Prompt, RewardFunction, TableLM, start_generation, stop_table
+from probinf.lm import Continue, Prompt, Reward, RewardFunction, TableLM, log_odds_of, start_generation, stop_table
 from probinf.samplers import JudgedStep, ModelPair, spec_reason, speculative_choice
 from probinf.samplers._speculative import _left
 from probinf.validity import enumerate_law
@@ -67,6 +69,38 @@ def test_the_judge_that_passes_all_leaves_the_draft_and_the_one_that_passes_none
         for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(a, b, atol=1e-6)
         assert set(np.asarray(found.length).tolist()) == {1, 2, 3}
+
+
+class SevenOfTen(Reward):
+    """A judge in float32 that always gives the threshold, on the host or not."""
+
+    on_host: bool = eqx.field(static=True, default=False)
+
+    def log_odds(self, values, n):
+        if self.on_host:
+            np.asarray(values.tokens)
+        return jnp.broadcast_to(log_odds_of(jnp.float32(0.7)), (n,))
+
+    @property
+    def traceable(self):
+        return not self.on_host
+
+
+def test_a_reward_equal_to_the_threshold_passes_in_its_own_precision(x64):
+    pair = ModelPair(TARGET, DRAFT)
+    start = start_generation(Prompt(pair, [0], 1), 64)
+    found = JudgedStep(pair, SevenOfTen(), 0.7, 1).sample_lanes(KEY, start, 64)
+    drafted = Continue(pair.drafting(), 1).sample_lanes(jax.random.split(KEY)[0], start, 64)
+    np.testing.assert_array_equal(found.tokens, drafted.tokens)
+
+
+def test_a_judge_on_the_host_keeps_the_sampler_there():
+    for on_host in (False, True):
+        for max_steps in (1, 2):
+            sampler = spec_reason(TARGET, DRAFT, [0], SevenOfTen(on_host), max_steps=max_steps, tokens_per_step=1)
+            assert sampler.traceable is not on_host
+    texts = sample(sampler, KEY, n=2).particles.values
+    assert (texts.length > 0).all()
 
 
 class LastOfFour(LastToken):
