@@ -1,5 +1,7 @@
 """Speculation keeps the target's law and acceptance by a judge does not: at their limits, and measured."""
 
+from collections import defaultdict
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -110,15 +112,31 @@ class LastOfFour(LastToken):
         return jnp.array([0.9, 0.2, 0.7, 0.4])[x.tokens[x.length - 1]]
 
 
-def test_how_far_judged_steps_are_from_the_target(monkeypatch):
-    # Exact laws of two steps. Acceptance by a judge does not lie between the two models: it can be farther from the
-    # target than the draft is, as it keeps the drafts that the judge likes and draws the others anew.
+def _written(key, sampler):
+    texts = sampler(key, spawn(1))[0].values
+    return texts.tokens[0], texts.length[0]
+
+
+def _enumerated(sampler):
+    """The law of the texts that a sampler writes, from all its choices."""
+    law, found = enumerate_law(_written, KEY, sampler), defaultdict(float)
+    for tokens, length, p in zip(*map(np.asarray, (*law.outputs, law.probability)), strict=True):
+        found[tuple(tokens[:length].tolist())] += p
+    return dict(found)
+
+
+def test_how_far_judged_steps_are_from_the_target(x64, monkeypatch):
+    # Exact laws of two steps, by hand and by every choice of the sampler. Acceptance by a judge does not lie between
+    # the two models: it can be farther from the target than the draft is, as it keeps the drafts that the judge likes
+    # and draws the others anew.
     models, rows = Models(3, 2), []
     for threshold in (1.0, 0.8, 0.5, 0.0):
         monkeypatch.setattr(cases, "THRESHOLD", threshold)
         target, draft, judged = (models.texts(f) for f in (models.target, models.draft, models.judged_step))
         away = lambda law, judged=judged: sum(max(p - judged.get(x, 0.0), 0.0) for x, p in law.items())  # noqa: E731
         assert sum(judged.values()) == pytest.approx(1, abs=1e-12)
+        found = _enumerated(models.judged())
+        assert found == pytest.approx(judged, abs=1e-12)
         rows.append((threshold, away(target), away(draft)))
     print("\nthreshold, TV to the target, TV to the draft:", *(f"({a}, {b:.3f}, {c:.3f})" for a, b, c in rows))
     assert rows[0][1] == pytest.approx(0, abs=1e-12) and rows[-1][2] == pytest.approx(0, abs=1e-12)
