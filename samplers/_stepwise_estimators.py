@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
@@ -192,7 +193,7 @@ def scaffolded(model: VariableModel, question: Question, scaffold: Int[Array, " 
     if not isinstance(scaffold, Tracer):
         _check_scaffold(model, scaffold)
     if not isinstance(scaffold, Tracer) and not any(isinstance(x, Tracer) for x in question):
-        named = [int(v) for v in scaffold if v >= 0]
+        named = [v for v in np.asarray(scaffold).tolist() if v >= 0]
         if len({*named, int(question.given), int(question.target)}) < len(named) + 2:
             raise ValueError(f"a scaffold names other variables than the question, each once, got {named}")
     return Draw(Scaffold(model, question, variables=scaffold)) >> Map(Answer(model, question))
@@ -228,7 +229,7 @@ def _check_question(model: VariableModel, question: Question) -> None:
 
 
 def _check_scaffold(model: VariableModel, scaffold: Int[Array, " steps"]) -> None:
-    entries = [int(v) for v in scaffold]
+    entries = np.asarray(scaffold).tolist()
     if not all(-1 <= v < model.size for v in entries):
         raise ValueError(f"name variables in [0, {model.size}), with -1 for no more of them, got {entries}")
     if any(before < 0 <= after for before, after in itertools.pairwise(entries)):
