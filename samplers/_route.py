@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._choice import check_key
 from probinf._measure import Factor, MeaningError, Measure
-from probinf._particles import Particles, is_lane_state
+from probinf._particles import Particles, add_log, is_lane_state
 from probinf._sampler import Info, Sampler
 from probinf._status import Status, status_if
 
@@ -99,8 +99,9 @@ def _run_if_taken(
     def run(cloud: Particles) -> tuple[Particles, Info]:
         result, info = sampler(key, cloud)
         # What a sampler banked for all lanes becomes part of the weight of its own.
-        banked = result.log_evidence - cloud.log_evidence
-        return result.replace(log_weights=result.log_weights + banked), info
+        alive = cloud.log_evidence > -jnp.inf
+        banked = jnp.where(alive, result.log_evidence - jnp.where(alive, cloud.log_evidence, 0.0), 0.0)
+        return result.replace(log_weights=add_log(result.log_weights, banked)), info
 
     shape = jax.eval_shape(run, cloud)
     idle = lambda cloud: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)  # noqa: E731, ARG005

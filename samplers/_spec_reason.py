@@ -84,6 +84,11 @@ class JudgedStep(Distribution):
         self.threshold = jnp.asarray(threshold, float)
         self.name = "judged step"
 
+    @property
+    def traceable(self) -> bool:
+        """Whether the judge is."""
+        return self.judge.traceable
+
     def sample(self, key: PRNGKeyArray, x: Generation) -> Generation:
         """Refuse, as a continuation does."""
         return self.written.sample(key, x)
@@ -93,7 +98,9 @@ class JudgedStep(Distribution):
         draft_key, target_key = jax.random.split(key)
         drafting = eqx.tree_at(lambda c: c.lm, self.written, self.written.lm.drafting())  # pyright: ignore
         drafted: Generation = drafting.sample_lanes(draft_key, values, n)
-        accepted = self.judge.log_odds(drafted, n) >= log_odds_of(self.threshold)
+        log_odds = self.judge.log_odds(drafted, n)
+        # In the reward's precision, so that a reward equal to the threshold passes.
+        accepted = log_odds >= log_odds_of(self.threshold.astype(log_odds.dtype))
         steps = jnp.arange(self.written.tokens_per_step)[:, None]
         slots = jnp.minimum(values.length[None, :] + steps, values.tokens.shape[1] - 1)
         tokens = drafted.tokens[jnp.arange(n)[None, :], slots]

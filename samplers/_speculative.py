@@ -41,11 +41,7 @@ def speculative_choice(
     log_p, log_q = jax.nn.log_softmax(log_target), jax.nn.log_softmax(log_draft)
     drafted = choice(draft_key, log_q)
     accepted = flip(accept_key, jnp.take_along_axis(log_p - log_q, drafted[..., None], axis=-1)[..., 0])
-    more = log_p > log_q
-    left = jnp.where(more, log_p + jnp.log1p(-jnp.exp(jnp.where(more, log_q - log_p, -1.0))), -jnp.inf)
-    # Where both laws are the same up to rounding, nothing is left.
-    left = jnp.where(jnp.any(more, axis=-1, keepdims=True), left, log_p)
-    return Speculated(jnp.where(accepted, drafted, choice(rest_key, left)), accepted)
+    return Speculated(jnp.where(accepted, drafted, choice(rest_key, _left(log_p, log_q))), accepted)
 
 
 class SpeculativeContinue(Distribution):
@@ -101,3 +97,12 @@ def speculative(
     """
     pair = ModelPair(target, draft)
     return Draw(Prompt(pair, prompt_ids, max_new_tokens)) >> Draw(SpeculativeContinue(pair, max_new_tokens))
+
+
+def _left(log_p: Float[Array, "*lanes outcomes"], log_q: Float[Array, "*lanes outcomes"]) -> Array:
+    """The logarithm of (p - q)+, unnormalized; that of p where nothing is left."""
+    more = log_p > log_q
+    # Not log(1 - exp(gap)): exp(gap) rounds to one where the laws are close, though something is left.
+    gap = jnp.where(more, log_q - log_p, -1.0)
+    left = jnp.where(more, log_p + jnp.log(-jnp.expm1(gap)), -jnp.inf)
+    return jnp.where(jnp.any(left > -jnp.inf, axis=-1, keepdims=True), left, log_p)

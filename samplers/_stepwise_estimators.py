@@ -6,11 +6,13 @@ Source: Prystawski, Li and Goodman, arXiv 2304.03843, section 2.2.
 from __future__ import annotations
 
 import abc
+import itertools
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
@@ -184,11 +186,14 @@ def scaffolded(model: VariableModel, question: Question, scaffold: Int[Array, " 
     = 1) through the scaffold at every n. For the truth it is as biased as the model's steps are: not at all where
     they are right and each variable separates those before it from those after it.
 
-    Raises: ValueError for a scaffold that holds the given variable or the target, or one variable twice.
+    Raises: ValueError for a scaffold that holds the given variable or the target, one variable twice, what is neither
+    a variable of the model nor -1, or a variable behind a -1.
     """
     _check_question(model, question)
+    if not isinstance(scaffold, Tracer):
+        _check_scaffold(model, scaffold)
     if not isinstance(scaffold, Tracer) and not any(isinstance(x, Tracer) for x in question):
-        named = [int(v) for v in scaffold if v >= 0]
+        named = [v for v in np.asarray(scaffold).tolist() if v >= 0]
         if len({*named, int(question.given), int(question.target)}) < len(named) + 2:
             raise ValueError(f"a scaffold names other variables than the question, each once, got {named}")
     return Draw(Scaffold(model, question, variables=scaffold)) >> Map(Answer(model, question))
@@ -221,6 +226,14 @@ def _check_question(model: VariableModel, question: Question) -> None:
             f"a question names two different variables of the {model.size} and a value of 0 or 1, got {target}, "
             f"{given} and {value}"
         )
+
+
+def _check_scaffold(model: VariableModel, scaffold: Int[Array, " steps"]) -> None:
+    entries = np.asarray(scaffold).tolist()
+    if not all(-1 <= v < model.size for v in entries):
+        raise ValueError(f"name variables in [0, {model.size}), with -1 for no more of them, got {entries}")
+    if any(before < 0 <= after for before, after in itertools.pairwise(entries)):
+        raise ValueError(f"move the -1s of a scaffold to its end: no variable may follow one, got {entries}")
 
 
 def _held(logits: Float[Array, " variables_or_none"], finished: Bool[Array, ""]) -> Float[Array, " variables_or_none"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from probinf._measure import Factor
+from probinf._particles import add_log
 from probinf._primitives import Draw
 from probinf._sampler import Sampler
 from probinf.lm import Continue, Generation, LanguageModel, Prompt
@@ -34,7 +36,8 @@ class StopTempered(LanguageModel):
     other way when it is negative. The odds of stopping become odds' = e^b p(stop)^(1/T) / (1 - p(stop)) where one token
     stops.
 
-    Raises: ValueError for no tokens, or some outside the vocabulary, and for a temperature that is not positive.
+    Raises: ValueError for no tokens, or some outside the vocabulary, for a temperature that is not positive and finite,
+    and for a bias that is not finite.
 
     Source: arXiv 2505.07961, its temperature scaling; the formula in log-probabilities is ours.
     """
@@ -56,8 +59,10 @@ class StopTempered(LanguageModel):
         self.decision = lm.stop_tokens if decision is None else tuple(decision)
         if not self.decision or not all(0 <= token < lm.vocabulary_size for token in self.decision):
             raise ValueError(f"name the tokens that stop, in [0, {lm.vocabulary_size}), got {self.decision}")
-        if not isinstance(temperature, Tracer) and not float(temperature) > 0:
-            raise ValueError(f"the temperature of stopping must be positive, got {temperature}")
+        if not isinstance(temperature, Tracer) and not 0 < float(temperature) < math.inf:
+            raise ValueError(f"the temperature of stopping must be positive and finite, got {temperature}")
+        if not isinstance(bias, Tracer) and not math.isfinite(float(bias)):
+            raise ValueError(f"the bias of stopping must be finite, got {bias}")
         self.lm = lm
         self.temperature, self.bias = jnp.asarray(temperature, float), jnp.asarray(bias, float)
         self.stop_tokens = lm.stop_tokens
@@ -88,7 +93,9 @@ class StopTempered(LanguageModel):
         self, state: StopTemperedState, tokens: Int[Array, " n"], active: Bool[Array, " n"] | None = None
     ) -> StopTemperedState:
         lanes = jnp.arange(len(tokens))
-        step = (self.lm.log_probs(state.inner) - self.log_probs(state))[lanes, tokens]
+        before, after = self.lm.log_probs(state.inner)[lanes, tokens], self.log_probs(state)[lanes, tokens]
+        # A token that neither law has was forced: its text is as impossible as it, not NaN.
+        step = add_log(before, -after)
         step = step if active is None else jnp.where(active, step, 0.0)
         return StopTemperedState(self.lm.advance(state.inner, tokens, active), state.log_ratio + step)
 
@@ -96,7 +103,8 @@ class StopTempered(LanguageModel):
 class Untempered(Factor):
     """The law of the texts of a `StopTempered` model before it was tempered.
 
-    Law: p_LM(text), from the log-ratio that the model's state carries.
+    Law: p_LM(text), from the log-ratio that the model's state carries, of texts whose every token was drawn from p' at
+    temperature 1 and none forced: only there are `log_prob` and that ratio of the same tokens and the same p'.
     """
 
     name: str = eqx.field(static=True, default="p_LM")

@@ -13,6 +13,7 @@ from probinf._measure import Distribution
 from probinf._primitives import Draw
 from probinf._sampler import Sampler
 from probinf.lm import Continue, Generation, LanguageModel, Prompt, StopTable
+from probinf.samplers._own_target import OwnTarget
 
 
 def two_phase(
@@ -27,10 +28,11 @@ def two_phase(
 ) -> Sampler:
     """Thinks until the string `end`, for at most so many tokens, has it written if need be, and then answers.
 
-    Law: () -> the law of the truncated program (EXACT): p_LM(thinking) p_LM(answer | thinking, end), where a text that
-    did not end its thinking by itself goes on as if it had. What is forced is not drawn: it adds nothing to `log_prob`,
-    which is the log-probability of the whole text. A text whose thinking ends within the budget has the probability
-    that the model gives it; with budgets that no text exceeds the law is the model's.
+    Law: () -> the law of the truncated program, at this temperature (CHANGES_TARGET): p_LM(thinking) p_LM(answer |
+    thinking, end), where a text that did not end its thinking by itself goes on as if it had. What is forced is not
+    drawn: it adds nothing to `log_prob`, which is the log-probability of the whole text. A text whose thinking ends
+    within the budget has the probability that the model gives it; with budgets that no text exceeds the law is the
+    model's at this temperature.
 
     `end_ids` are the tokens that are forced, such as those of "</think>"; `end` finds that string however it is
     written. Both budgets count drawn tokens only. A stop token of the model ends the text in either phase.
@@ -41,7 +43,7 @@ def two_phase(
     Source: Elastic Reasoning, arXiv 2505.05315, section 3.
     """
     room = thinking_tokens + len(end_ids) + answer_tokens
-    return (
+    return OwnTarget(
         Draw(Prompt(lm, prompt_ids, room))
         >> Draw(Continue(lm, thinking_tokens, end, temperature, name="thinking"))
         >> Draw(EndOfThinking(lm, end, end_ids))

@@ -74,14 +74,18 @@ class TreeNetwork(Distribution):
         return jax.lax.fori_loop(1, self.size, step, first)
 
     def log_conditionals(self) -> Float[Array, "variables 2 variables 2"]:
-        """Log P(x_j = b | x_i = a) at [i, a, j, b], for all pairs at once; 0 or -inf where i is j."""
+        """Log P(x_j = b | x_i = a) at [i, a, j, b], for all pairs at once; 0 or -inf where i is j.
+
+        Where x_i = a has probability zero, nothing follows from it: the entries for every other x_j are its marginals.
+        """
         rows, marginals = self._rows(), self.log_marginals()
         n, same = self.size, jnp.where(jnp.eye(2, dtype=bool), 0.0, -jnp.inf).astype(rows.dtype)
 
         def step(j: Array, table: Array) -> Array:
             parent = self.parents[j]
             # Bayes: the parent given the child.
-            up = (marginals[parent][:, None] + rows[j] - marginals[j][None]).T
+            both, own = (marginals[parent][:, None] + rows[j]).T, marginals[j][:, None]
+            up = jnp.where(own > -jnp.inf, both - jnp.where(own > -jnp.inf, own, 0.0), marginals[parent])
             before = (jnp.arange(n) < j)[:, None, None]
             down = jnp.where(before, _chain(table[:, parent], rows[j]), table[:, j])
             table = table.at[:, j].set(down)
@@ -89,8 +93,9 @@ class TreeNetwork(Distribution):
             return table.at[j].set(up_all).at[j, j].set(same)
 
         first = jnp.full((n, n, 2, 2), -jnp.inf, rows.dtype).at[0, 0].set(same)
-        table = jax.lax.fori_loop(1, n, step, first)
-        return jnp.transpose(table, (0, 2, 1, 3))
+        table = jnp.transpose(jax.lax.fori_loop(1, n, step, first), (0, 2, 1, 3))
+        known = (marginals > -jnp.inf)[:, :, None, None] | jnp.eye(n, dtype=bool)[:, None, :, None]
+        return jnp.where(known, table, marginals)
 
     def _rows(self) -> Float[Array, "variables 2 2"]:
         return jax.nn.log_softmax(self.log_probs, axis=-1)
@@ -138,6 +143,8 @@ def tree_distances(hop: Int[Array, "n n"]) -> Int[Array, "n n"]:
 
 def random_tree_network(key: PRNGKeyArray, size: int, *, chain: bool = False, least: float = 0.0) -> TreeNetwork:
     """A random recursive tree (or chain) with a uniform root and rows of Beta(0.2, 0.2), kept in [least, 1 - least].
+
+    With `least` below 1e-6, zero included, they are kept in [1e-6, 1 - 1e-6]: float32 rounds many such rows to 0 or 1.
 
     Raises: ValueError for fewer than two variables, or a `least` outside [0, 0.5).
 

@@ -37,10 +37,28 @@ def test_paths_hops_and_distances_are_those_of_the_tree():
 
 def test_samples_have_the_stated_law():
     net = random_tree_network(jax.random.key(2), 4, least=0.1)
-    x = jax.vmap(lambda k: net.sample(k, ()))(jax.random.split(jax.random.key(0), 20_000))
-    share = np.mean(np.asarray(x), axis=0)
-    # Five standard errors: a false alarm in 4 * 6e-7.
-    np.testing.assert_allclose(share, np.exp(net.log_marginals())[:, 1], atol=5 * 0.5 / np.sqrt(20_000))
+    x = np.asarray(jax.vmap(lambda k: net.sample(k, ()))(jax.random.split(jax.random.key(0), 20_000)))
+    every = np.array(list(itertools.product((0, 1), repeat=4)), np.int32)
+    share = (x[:, None] == every).all(axis=-1).mean(axis=0)
+    p = np.exp(jax.vmap(net.log_density)(jnp.asarray(every)))
+    # Five standard errors of each of the 16 cells: a false alarm in 16 * 6e-7.
+    assert (np.abs(share - p) <= 5 * np.sqrt(p * (1 - p) / 20_000)).all()
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_after_what_cannot_be_come_the_marginals(x64, value):
+    # x_0 -> x_1 == value -> x_2, and x_3 beside them: the other value of x_1 is impossible.
+    rows = np.log([[[0.3, 0.7]] * 2, [[0.5, 0.5]] * 2, [[0.2, 0.8], [0.6, 0.4]], [[0.9, 0.1], [0.25, 0.75]]])
+    rows[1] = [0.0, -np.inf] if value == 0 else [-np.inf, 0.0]
+    net = TreeNetwork(jnp.array([0, 0, 1, 0]), jnp.asarray(rows))
+    every = np.array(list(itertools.product((0, 1), repeat=4)), np.int32)
+    p = np.exp(jax.vmap(net.log_density)(jnp.asarray(every)))
+    found = np.exp(net.log_conditionals())
+    for i, a, j, b in itertools.product(range(4), (0, 1), range(4), (0, 1)):
+        given = every[:, i] == a
+        given = given if p[given].sum() > 0 or i == j else np.ones_like(given)
+        truth = p[given & (every[:, j] == b)].sum() / p[given].sum() if i != j else float(a == b)
+        assert found[i, a, j, b] == pytest.approx(truth, abs=1e-12)
 
 
 def test_what_is_no_tree_is_refused():

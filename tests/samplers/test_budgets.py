@@ -6,16 +6,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from probinf import Draw, MeaningError, Resample, Reweight, sample, spawn
+from probinf import Draw, Guarantee, MeaningError, Measure, Resample, Reweight, sample, spawn
 from probinf.cases._budgets import _STEPS, ByFirstToken, early_law
 from probinf.distributions import Categorical
 from probinf.lm import ConfidenceProbe, Continue, Prompt, TableLM, start_generation, stop_table
 from probinf.samplers import (
     Route,
     StopTempered,
+    Untempered,
     confidence_roulette,
     confidence_stop,
     solution_pool,
+    stop_tempered,
     stop_tempering,
     two_phase,
 )
@@ -56,6 +58,13 @@ def test_two_phases_force_the_end_only_where_it_is_missing():
     assert kinds == {"ended", "stopped", "forced"}
 
 
+def test_forcing_and_tempering_claim_a_law_of_their_own():
+    thinks = two_phase(LM, [0], end=END, end_ids=[1, 1], thinking_tokens=2, answer_tokens=1)
+    stops = stop_tempered(StopTempered(LM, temperature=2.0), [0], max_new_tokens=2)
+    for sampler in (thinks, stops):
+        assert sampler.meaning(Measure()).guarantee == Guarantee.CHANGES_TARGET
+
+
 def test_tempering_acts_on_the_probability_of_stopping_and_not_on_the_logit(x64):
     # Length is geometric: with chance p to stop, it is so with chance p' = e^b p^(1/T) / (e^b p^(1/T) + 1 - p).
     chances = {}
@@ -71,6 +80,18 @@ def test_tempering_acts_on_the_probability_of_stopping_and_not_on_the_logit(x64)
     # A logit of -3 divided by two would stop less often, one of +3 as well: the direction must not depend on a shift.
     assert chances[0.0, 0.5, 0.0] < chances[0.0, 1.0, 0.0] < chances[0.0, 2.0, 0.0]
     assert chances[0.0, 1.0, -1.0] < chances[0.0, 1.0, 0.0] < chances[0.0, 1.0, 1.0]
+
+
+def test_an_impossible_text_of_a_tempered_model_has_probability_zero():
+    # Token 1 never follows 0, before or after tempering; written all the same, no NaN comes of it.
+    table = jnp.array([[0.5, -jnp.inf, 0.0], [0.25, 0.0, -1.0], [0.0, 0.0, 0.0]])
+    model = StopTempered(TableLM(table=table, stop_tokens=(2,)), [1, 2], temperature=2.0)
+    start = start_generation(Prompt(model, [0], 2), 2)
+    texts = Continue(model, 2).replay_lanes(start, 2, jnp.array([[1, 0], [1, 2]]))
+    assert texts.state.log_ratio[0] == -jnp.inf and jnp.isfinite(texts.state.log_ratio[1])
+    log_p = Untempered().log_density_lanes(texts, 2)
+    rows = np.array([0.5, 0.0]) - np.logaddexp(0.5, 0.0)
+    np.testing.assert_allclose(log_p, [-np.inf, rows.sum()], atol=1e-6)
 
 
 def test_other_temperatures_of_stopping_do_not_retrace():
@@ -136,6 +157,16 @@ def test_routes_keep_each_lane_where_it_was_sent():
     assert (texts.length[taken == 0] == 2).all() and texts.length[taken == 1].max() == 3
 
 
+def test_a_dead_cloud_stays_dead_on_its_route():
+    draw = Draw(Categorical(np.log([0.5, 0.5])))
+    dead = spawn(2, jnp.zeros(2)).replace(log_evidence=jnp.array(-jnp.inf))
+    # Of two lanes one is dead as well: it stays so, whatever the sampler banks.
+    for cloud in (dead, dead.replace(log_weights=jnp.array([0.0, -jnp.inf]))):
+        result, _ = Route(to_first, (draw,))(KEY, cloud)
+        assert not jnp.isnan(result.log_weights).any() and result.log_z == -jnp.inf
+        assert (result.log_weights == cloud.log_weights).all()
+
+
 def to_first(values):
     return jnp.zeros(len(values), jnp.int32)
 
@@ -148,7 +179,11 @@ def test_what_makes_no_sense_is_refused():
         (lambda: two_phase(LM, [0], end=END, end_ids=[1, 1, 2], **budgets), ValueError, "holds a stop token"),
         (lambda: StopTempered(LM, []), ValueError, "name the tokens that stop"),
         (lambda: StopTempered(LM, [3]), ValueError, "name the tokens that stop"),
-        (lambda: StopTempered(LM, temperature=0.0), ValueError, "must be positive"),
+        (lambda: StopTempered(LM, temperature=0.0), ValueError, "must be positive and finite"),
+        (lambda: StopTempered(LM, temperature=np.inf), ValueError, "must be positive and finite"),
+        (lambda: StopTempered(LM, temperature=np.nan), ValueError, "must be positive and finite"),
+        (lambda: StopTempered(LM, bias=np.inf), ValueError, "bias of stopping must be finite"),
+        (lambda: StopTempered(LM, bias=np.nan), ValueError, "bias of stopping must be finite"),
         (lambda: confidence_stop(writer, threshold=1.5), ValueError, "threshold is a probability"),
         (lambda: confidence_roulette(writer, stop_chance=1.0), ValueError, "must be below one"),
         (lambda: confidence_roulette(writer, stop_chance=-0.5), ValueError, "stop_chance is a probability"),

@@ -142,6 +142,18 @@ def test_bad_questions_and_scaffolds_are_refused():
         free(model, Question(2, 1, 0), max_steps=0)
     with pytest.raises(ValueError, match="each once"):
         scaffolded(model, Question(2, 0, 0), jnp.array([1, 1]))
+    for outside in ([1, SIZE], [-2, 1], [1, -1, -2]):
+        with pytest.raises(ValueError, match=r"name variables in \[0, 5\)"):
+            scaffolded(model, Question(2, 0, 0), jnp.array(outside))
+    for behind in ([-1, 1], [1, -1, 3], [-1, -1, 1]):
+        with pytest.raises(ValueError, match="move the -1s of a scaffold to its end"):
+            scaffolded(model, Question(2, 0, 0), jnp.array(behind))
+    for fine in ([], [1], [1, 3, -1], [-1, -1]):
+        scaffolded(model, Question(2, 0, 0), jnp.array(fine, jnp.int32))
+    # A concrete scaffold is checked inside a trace too.
+    behind = jnp.array([-1, 1])
+    with pytest.raises(ValueError, match="move the -1s of a scaffold to its end"):
+        jax.jit(lambda target: scaffolded(model, Question(target, jnp.int32(0), jnp.int32(0)), behind))(jnp.int32(2))
     with pytest.raises(ValueError, match="uniform values"):
         local_model(jnp.zeros((2, 2, 2, 2)), jnp.zeros((2, 2)), ~jnp.eye(2, dtype=bool), shrinkage=1.0)
     with pytest.raises(ValueError, match="its own neighbor"):
