@@ -65,7 +65,9 @@ def main() -> int:
             page.write_text(_moved(page.read_text(), "docs/"), encoding="utf-8")
     _notebooks()
     _api()
-    subprocess.run([sys.executable, "-m", "zensical", "build", "--clean"], cwd=ROOT, check=True)
+    # Not by --clean, which removes all of .cache, what others keep there too.
+    shutil.rmtree(SITE, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "zensical", "build"], cwd=ROOT, check=True)
     broken = broken_links(SITE)
     for link in broken:
         print(link, file=sys.stderr)

@@ -91,7 +91,8 @@ def test_figures_writes_everything_and_keeps_other_claims(capsys, tmp_path, monk
 def test_figures_of_a_group_are_made_together(tmp_path, monkeypatch):
     made = []
 
-    def make(figure, budget, folder, progress):
+    def make(figure, budget, folder, *, data, progress):
+        assert data is None
         made.append(figure.name)
         return []
 

@@ -44,7 +44,7 @@ def study(auroc):
     return xarray.Dataset(
         {
             "by_task": (("outcome", "task"), np.array([[9.0] * tasks, [0.0, 1, 2, 3, 4, 0], [5.0] * tasks])),
-            **{f"utility_{name}": costs for name in ("chosen", "once", "all", "best")},
+            **{f"{kind}_{name}": costs for kind in ("utility", "strong") for name in ("chosen", "once", "all", "best")},
             "accuracy": (("rule", "n", "task"), np.zeros((len(RULES), 4, tasks))),
             "short_accuracy": (("n", "task"), np.zeros((4, tasks))),
             "share_right": (("kind", "particles", "run"), np.full((2, 1, 3), 0.5)),

@@ -161,7 +161,8 @@ def test_exact_decoders_are_as_safe_as_promised_and_search_is_the_best_there_is(
     found = measure(exact())
     unsafe, reward = np.array(found["unsafe_hidden"]), np.array(found["reward"])
     rejection, search = DECODERS.index("rejection"), DECODERS.index("search")
-    assert np.all(unsafe[[rejection, search]] <= np.array(BETAS)[None] + 1e-10)
+    # A share of no answers is no number, and above nothing.
+    assert not np.any(unsafe[[rejection, search]] > np.array(BETAS)[None] + 1e-10)
     # A search at .2 takes the straight path, which one lake in six forbids.
     assert unsafe[search, BETAS.index(0.2)] == pytest.approx(1 / 6, abs=1e-10)
     assert found["variance"] == pytest.approx(found["squared_error"], abs=1e-10)
