@@ -40,7 +40,7 @@ def test_perplexity_consistency_reduces_to_the_highest_probability_where_texts_a
 
 def study(auroc):
     tasks = 6
-    costs = ("cost", "task"), np.zeros((3, tasks))
+    costs = ("cost", "task"), np.zeros((4, tasks))
     return xarray.Dataset(
         {
             "by_task": (("outcome", "task"), np.array([[9.0] * tasks, [0.0, 1, 2, 3, 4, 0], [5.0] * tasks])),
@@ -52,7 +52,7 @@ def study(auroc):
         },
         coords={
             "outcome": ["correct", "wrong", "rejected"],
-            "cost": [0.5, 1.0, 4.0],
+            "cost": [0.5, 1.0, 2.0, 4.0],
             "rule": list(RULES),
             "n": [1, 8, 16, 64],
             "kind": ["filter", "retries"],
