@@ -30,7 +30,7 @@ lint: install
 	@$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 
 test: lint
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -q -n 2
 
 bench: install
 	@$(BIN)/probinf models get smollm2 >/dev/null
