@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf import Distribution, Draw, Map, Resample, Reweight, Sampler, Scan, flip, sample
 from probinf._primitives._choose import voted_lane
+from probinf.figures._imperfect_tables import outcome_counts
 from probinf.figures._micro_tasks_data import MicroTaskSamples
 from probinf.samplers import (
     NoisyVerdict,
@@ -33,12 +34,7 @@ _ALPHA = 0.1
 
 def counts_of(samples: MicroTaskSamples, strength: int, rows: slice = slice(None)) -> SampleCounts:
     """Outcomes of each task under the verifier of one strength, of some of its samples."""
-    right, accepted = samples.right[:, rows], samples.accepted[:, rows, strength]
-    return SampleCounts(
-        (right & accepted).sum(1).astype(float),
-        (~right & accepted).sum(1).astype(float),
-        (~accepted).sum(1).astype(float),
-    )
+    return outcome_counts(samples.accepted[:, rows, strength], samples.right[:, rows])
 
 
 def chosen_attempts(samples: MicroTaskSamples, strength: int) -> dict[str, Float[np.ndarray, "costs tasks"]]:

@@ -8,11 +8,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
+from probinf.verifiers.imperfect import SampleCounts
+
 SAMPLES = "codet_codegen16b_humaneval_samples.csv"
 TASKS = "codet_codegen16b_humaneval_tasks.csv"
 PYTHIA = "monkeys_original_math_counts.csv"
 # Asserts of HumanEval that a verifier looks at, the first so many; a task may have fewer.
 STRENGTHS = {"1": 1, "2": 2, "3": 3, "5": 5, "all": 10**9}
+
+
+def outcome_counts(
+    accepted: Bool[np.ndarray, "tasks samples"], right: Bool[np.ndarray, "tasks samples"]
+) -> SampleCounts:
+    """How many samples of each task were accepted and right, accepted and wrong, and rejected."""
+    kinds = (accepted & right, accepted & ~right, ~accepted)
+    return SampleCounts(*(kind.sum(1).astype(float) for kind in kinds))
 
 
 def program_outcomes(

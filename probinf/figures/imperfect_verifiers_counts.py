@@ -20,7 +20,7 @@ from probinf.figures._imperfect_counts_claims import (
     imperfect_verifiers_counts_claims as imperfect_verifiers_counts_claims,
 )
 from probinf.figures._imperfect_counts_plot import plot_imperfect_verifiers_counts as plot_imperfect_verifiers_counts
-from probinf.figures._imperfect_tables import STRENGTHS, program_outcomes, pythia_counts
+from probinf.figures._imperfect_tables import STRENGTHS, outcome_counts, program_outcomes, pythia_counts
 from probinf.verifiers.imperfect import (
     Payoff,
     Population,
@@ -81,7 +81,7 @@ def imperfect_verifiers_counts_data(
 
 
 def _programs(key: PRNGKeyArray, accepted: Any, right: Any) -> xarray.Dataset:
-    counts = [_counts(one, right) for one in accepted]
+    counts = [outcome_counts(one, right) for one in accepted]
     attempts = np.arange(1, _ATTEMPTS + 1)
     found = estimate_outcomes(counts[-1], attempts)
     correct, wrong = np.asarray(found.correct), np.asarray(found.wrong)
@@ -126,14 +126,6 @@ def _programs(key: PRNGKeyArray, accepted: Any, right: Any) -> xarray.Dataset:
             "value": ["mean", "lower", "upper"],
         },
         attrs={"tasks": right.shape[0]},
-    )
-
-
-def _counts(accepted: Any, right: Any) -> SampleCounts:
-    return SampleCounts(
-        (accepted & right).sum(1).astype(float),
-        (accepted & ~right).sum(1).astype(float),
-        (~accepted).sum(1).astype(float),
     )
 
 
