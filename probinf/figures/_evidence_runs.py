@@ -13,7 +13,7 @@ from jaxtyping import PRNGKeyArray
 
 from probinf import Status, sample, sample_chains
 from probinf.figures._benchmark_posteriors import BenchmarkPosterior
-from probinf.interop import NumpyroModel, from_numpyro, to_arviz, warmup
+from probinf.interop import NumpyroModel, from_numpyro, summary, warmup
 from probinf.kernels import HamiltonianMonteCarlo
 from probinf.samplers import adaptive_tempered_smc, ladder_of, tempered_smc
 
@@ -67,13 +67,8 @@ def run_nuts(posterior: BenchmarkPosterior, key: PRNGKeyArray, draws: int) -> di
     start = time.perf_counter()
     chains = jax.block_until_ready(sample_chains(tuned.kernel, key, tuned.values, draws))
     seconds = time.perf_counter() - start
-    import arviz
-
-    data: Any = to_arviz(chains)
-    sizes: Any = arviz.ess(data)
-    smallest = min(float(x.min()) for x in sizes.data_vars.values())
-    r_hats: Any = arviz.rhat(data)
-    largest = max(float(x.max()) for x in r_hats.data_vars.values())
+    table = summary(chains)
+    smallest, largest = float(table["ess_bulk"].min()), float(table["r_hat"].max())
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), chains.values)
     error = mean_error(posterior, model, flat)
     return {"ess": smallest / (_CHAINS * draws), "r_hat": largest, "mean_error": error, "seconds": seconds}

@@ -21,7 +21,7 @@ from jaxtyping import PRNGKeyArray
 from probinf._choice import check_key
 from probinf._particles import Particles, take_lanes
 from probinf.interop._numpyro import NumpyroModel
-from probinf.resampling import Systematic, effective_sample_size
+from probinf.resampling import Systematic
 
 # What kernels call their statistics, and what ArviZ calls them.
 _STATISTICS = {
@@ -33,18 +33,22 @@ _STATISTICS = {
 
 
 def to_arviz(result: Any, *, model: NumpyroModel | None = None, key: PRNGKeyArray | None = None) -> Any:
-    """Draws as `arviz.InferenceData`, with one chain for each chain or each independent run.
+    """Draws for ArviZ, with one chain for each chain or each independent run.
+
+    They are an `InferenceData` before version 1 of ArviZ and an `xarray.DataTree` since.
 
     `result`: what `sample_chains` returns (values with leading axes [chains, draws]); or the result or cloud of a run
     of `sample`; or a sequence of those, one for each independent run of as many particles. Clouds are resampled to
-    equal weights with `key`; the copies of one particle stay neighbors, so that ArviZ's effective sample sizes see
-    them. With a `model` from `from_numpyro`, values are constrained and its deterministic sites are added.
+    equal weights with `key`, and equal particles become neighbors, so that ArviZ's effective sample sizes see that they
+    are copies (particles without a floating-point leaf may be equal by chance, and keep their order). With a `model`
+    from `from_numpyro`, values are constrained and its deterministic sites are added.
 
-    The posterior's attributes `log_z`, `ess` (one number per run) and `log_z_standard_error` describe the clouds; the
-    kernel's statistics of chains become the group `sample_stats`.
+    The posterior's attributes `log_z`, `ess` (one number per run, where equal particles count once), `distinct` (how
+    many different particles each run hands over) and `log_z_standard_error` describe the clouds; the kernel's
+    statistics of chains become the group `sample_stats`.
 
     Raises: ImportError without the extra `mcmc`; TypeError for what is no result; ValueError for weighted particles
-    without a key, and for a cloud without mass.
+    without a key, for a cloud without mass, and for values without an array.
     """
     arviz = import_arviz()
     clouds = _clouds(result)
@@ -54,45 +58,29 @@ def to_arviz(result: Any, *, model: NumpyroModel | None = None, key: PRNGKeyArra
         values, attributes = _equally_weighted(clouds, key)
         statistics = {}
     posterior = _variables(values if model is None else model.constrain(values, deterministic=True))
-    data = arviz.from_dict(posterior=posterior, sample_stats=statistics or None)
+    if not posterior:
+        raise ValueError("the values hold no array, so there is nothing to hand over: give the particles values")
+    groups = {"posterior": posterior} | ({"sample_stats": statistics} if statistics else {})
+    data = arviz.from_dict(**groups) if _is_legacy(arviz) else arviz.from_dict(groups)
     data.posterior.attrs.update(attributes)
     return data
-
-
-def summary(result: Any, *, model: NumpyroModel | None = None, key: PRNGKeyArray | None = None) -> Any:
-    """Table of mean, sd, Monte Carlo error, effective sample sizes and R-hat; for clouds a last row `log_z`.
-
-    In that row `mean` is the log of the mean of Z-hat over runs, `sd` the spread of log Z-hat between runs and
-    `mcse_mean` the standard error of the mean (by the delta method; NaN for a single run). The other rows of a
-    single cloud know nothing of dependence between its particles: give several runs.
-
-    Raises: as `to_arviz`.
-    """
-    arviz = import_arviz()
-    data = to_arviz(result, model=model, key=key)
-    table = arviz.summary(data, kind="all", round_to="none")
-    columns = ["mean", "sd", "mcse_mean", "mcse_sd", "ess_bulk", "ess_tail", "r_hat"]
-    table = table[columns]
-    if "log_z" in data.posterior.attrs:
-        log_z = np.asarray(data.posterior.attrs["log_z"])
-        mean, error = _evidence(log_z)
-        spread = float(np.std(log_z, ddof=1)) if len(log_z) > 1 else np.nan
-        table.loc["log_z"] = [mean, spread, error, np.nan, np.nan, np.nan, np.nan]
-    return table
 
 
 def plot_trace(
     result: Any, *, model: NumpyroModel | None = None, key: PRNGKeyArray | None = None, **options: Any
 ) -> Any:
-    """ArviZ's trace plot of a result; `options` go to `arviz.plot_trace`. Returns its axes.
+    """Plot the density and the trace of each quantity with ArviZ.
+
+    `options` go to the function that does so, `plot_trace` before version 1 of ArviZ and `plot_trace_dist` since.
+    Returns what it returns: an array of axes, or a `PlotCollection`.
 
     Raises: as `to_arviz`.
     """
-    data = to_arviz(result, model=model, key=key)
+    data, arviz = to_arviz(result, model=model, key=key), import_arviz()
     with warnings.catch_warnings():
         # ArviZ 0.23 calls a function of matplotlib in a way that version 3.11 calls old.
         warnings.filterwarnings("ignore", message="Passing a dict or None as alias_mapping")
-        return import_arviz().plot_trace(data, **options)
+        return (arviz.plot_trace if _is_legacy(arviz) else arviz.plot_trace_dist)(data, **options)
 
 
 def import_arviz() -> Any:
@@ -106,6 +94,11 @@ def import_arviz() -> Any:
             return importlib.import_module("arviz")
         except ImportError:
             raise ImportError("results for ArviZ need the package arviz: run  pip install 'probinf[mcmc]'") from None
+
+
+def _is_legacy(arviz: Any) -> bool:
+    """Whether groups are arguments of `from_dict` and draws are `InferenceData`, not a `DataTree`."""
+    return int(arviz.__version__.partition(".")[0]) < 1
 
 
 def _clouds(result: Any) -> list[Any] | None:
@@ -128,21 +121,46 @@ def _equally_weighted(clouds: list[Particles], key: PRNGKeyArray | None) -> tupl
     log_z = np.array([float(cloud.log_z) for cloud in clouds])
     if not np.all(np.isfinite(log_z)):
         raise ValueError(f"a cloud without mass holds no draws, got log_z = {log_z.tolist()}: see the run's status")
-    ess = [float(effective_sample_size(cloud.log_weights)) for cloud in clouds]
-    values = [cloud.values for cloud in clouds]
+    groups = [_copies(cloud.values, cloud.n) for cloud in clouds]
+    ess = [_merged_size(cloud, group) for cloud, group in zip(clouds, groups, strict=True)]
+    lanes = [np.arange(cloud.n) for cloud in clouds]
     if any(float(jnp.ptp(cloud.log_weights)) > 0 for cloud in clouds):
         if key is None:
             raise ValueError("weighted particles are resampled to equal weights: pass key=jax.random.key(seed)")
         check_key(key)
         keys = jax.random.split(key, len(clouds))
         scheme = Systematic()
-        values = [take_lanes(c.values, scheme(k, c.log_weights)) for c, k in zip(clouds, keys, strict=True)]
-    _, error = _evidence(log_z)
-    attributes = {"log_z": log_z.tolist(), "ess": ess, "log_z_standard_error": error}
+        lanes = [np.asarray(scheme(k, c.log_weights)) for c, k in zip(clouds, keys, strict=True)]
+    # The group of a particle is the lane of its first copy.
+    lanes = [lane[np.argsort(group[lane], kind="stable")] for lane, group in zip(lanes, groups, strict=True)]
+    values = [take_lanes(cloud.values, jnp.asarray(lane)) for cloud, lane in zip(clouds, lanes, strict=True)]
+    _, error = evidence_of(log_z)
+    distinct = [len(set(group[lane])) for group, lane in zip(groups, lanes, strict=True)]
+    attributes = {"log_z": log_z.tolist(), "ess": ess, "distinct": distinct, "log_z_standard_error": error}
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *values), attributes
 
 
-def _evidence(log_z: np.ndarray) -> tuple[float, float]:
+def _copies(values: Any, n: int) -> np.ndarray:
+    """For each lane the first one that holds the same particle; without a floating-point leaf, itself."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(values)]
+    return row_groups(leaves) if any(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves) else np.arange(n)
+
+
+def row_groups(leaves: list[np.ndarray], axes: int = 1) -> np.ndarray:
+    """For each row, over that many leading axes of all leaves, the number of the first row equal to it."""
+    rows = np.prod(leaves[0].shape[:axes], dtype=int)
+    flat = [np.ascontiguousarray(leaf.reshape(rows, -1)).view(np.uint8).reshape(rows, -1) for leaf in leaves]
+    _, first, group = np.unique(np.concatenate(flat, axis=1), axis=0, return_index=True, return_inverse=True)
+    return first[group.reshape(-1)]
+
+
+def _merged_size(cloud: Particles, group: np.ndarray) -> float:
+    """Effective sample size of the cloud in which equal particles are one."""
+    merged = np.bincount(group, np.asarray(cloud.normalized_weights, float))
+    return float(merged.sum() ** 2 / np.sum(merged**2))
+
+
+def evidence_of(log_z: np.ndarray) -> tuple[float, float]:
     """Log of the mean evidence over runs, and its standard error by the delta method."""
     top = np.max(log_z)
     ratios = np.exp(log_z - top)
