@@ -19,6 +19,8 @@ from probinf.distributions._small_matrices import cholesky, solve_lower
 _SUM_TOLERANCE = 1e-4
 # Likewise for a covariance, relative to the product of two standard deviations.
 _ASYMMETRY_TOLERANCE = 1e-4
+# How far rounding may move a log-density, in nats and relative to 1 + the squared Mahalanobis distance.
+_PRECISION = 1e-2
 
 
 def _float(x: Any) -> Array:
@@ -32,10 +34,13 @@ class GMM(Distribution):
     what an absent component's mean and scale hold never matters. The mathematics is written for one mixture; a batch of
     them is one of these with a leading axis on every array, under `jax.vmap`.
 
-    Law: density `sum_k exp(log_weights_k) N(x; means_k, scales_k scales_k')`, normalized.
+    Law: density `sum_k exp(log_weights_k) N(x; means_k, scales_k scales_k')`, normalized. With V the largest variance
+    inflation factor `1 / (1 - R**2)` of a coordinate given all others, rounding moves a component's log-density by
+    about `eps sqrt(V)` relative to 1 + the squared Mahalanobis distance of x.
 
     Raises: ValueError for shapes that disagree, weights that do not sum to one, scales that are not lower triangular
-    with a positive diagonal, and numbers that are not finite, where these can be seen (not inside a trace).
+    with a positive diagonal, numbers that are not finite, and scales for which `eps sqrt(V)` exceeds 1e-2 (V above 7e9
+    in float32), where these can be seen (not inside a trace).
     """
 
     log_weights: Float[Array, " K"] = eqx.field(converter=_float)
@@ -53,17 +58,20 @@ class GMM(Distribution):
     def of(cls, weights: Any, means: Any, covariances: Any, name: str = "gmm") -> GMM:
         """The mixture with these weights (not logs), means and covariance matrices.
 
+        Outside a trace the factors are computed in float64, so that covariances in float64 (NumPy arrays, lists) lose
+        nothing before their factors are rounded. Where `eps V` exceeds 1e-2 for the eps of what is given (V above 8e4
+        in float32) rounding of the entries has changed the law: this is refused, and gives NaN inside a trace.
+
         Raises: ValueError as the class does, for a negative weight, and for a covariance that is not symmetric positive
-        definite.
+        definite, or nearly singular in the precision in which it is given.
         """
-        weights, means, covariances = _float(weights), _float(means), _float(covariances)
+        weights, means, given, covariances = _float(weights), _float(means), covariances, _float(covariances)
         _check_shapes(weights.shape, means.shape, covariances.shape)
+        if any(isinstance(x, Tracer) for x in (weights, covariances)):
+            scales = _traced_factors(weights, covariances)
+        else:
+            scales = jnp.asarray(_factors(np.asarray(weights), np.asarray(given)), covariances.dtype)
         present = weights != 0
-        # An absent component's covariance may be anything.
-        covariances = jnp.where(present[:, None, None], covariances, jnp.eye(means.shape[1], dtype=covariances.dtype))
-        scales = jax.vmap(cholesky)(covariances)
-        if not any(isinstance(x, Tracer) for x in (weights, scales)):
-            _check_covariances(np.asarray(weights), np.asarray(covariances), np.asarray(scales))
         return cls(jnp.where(present, jnp.log(jnp.where(present, weights, 1.0)), -jnp.inf), means, scales, name)
 
     @property
@@ -140,14 +148,53 @@ def _check_shapes(weights: tuple[int, ...], means: tuple[int, ...], matrices: tu
         )
 
 
-def _check_covariances(weights: np.ndarray, covariances: np.ndarray, scales: np.ndarray) -> None:
+def _traced_factors(weights: Array, covariances: Array) -> Float[Array, "K D D"]:
+    """Cholesky factors, NaN for a covariance whose rounding may have changed the law by more than `_PRECISION`."""
+    eye = jnp.eye(covariances.shape[-1], dtype=covariances.dtype)
+    # An absent component's covariance may be anything.
+    covariances = jnp.where((weights != 0)[:, None, None], covariances, eye)
+    scales = jax.vmap(cholesky)(covariances)
+    inverses = jax.vmap(lambda scale: solve_lower(scale, eye))(scales)
+    inflation = jnp.max(jnp.sum(inverses**2, axis=-2) * jnp.sum(scales**2, axis=-1), axis=-1)
+    resolved = inflation * jnp.finfo(covariances.dtype).eps <= _PRECISION
+    return jnp.where(resolved[:, None, None], scales, jnp.nan)
+
+
+def _factors(weights: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Cholesky factors in float64.
+
+    Raises: ValueError for a negative weight, and for a covariance that `GMM.of` refuses.
+    """
     if (weights < 0).any():
         raise ValueError("the weights of a mixture must not be negative: give logs to GMM, weights to GMM.of")
+    eye = np.eye(given.shape[-1])
+    covariances = np.where((weights != 0)[:, None, None], given.astype(float), eye)
     deviations = np.sqrt(np.abs(np.diagonal(covariances, axis1=-2, axis2=-1)))
     apart = np.abs(covariances - np.swapaxes(covariances, -1, -2))
-    symmetric = (apart <= _ASYMMETRY_TOLERANCE * deviations[:, :, None] * deviations[:, None, :]).all()
-    if not symmetric or not np.isfinite(scales).all():
-        raise ValueError("covariances must be symmetric positive definite, got one that is not")
+    try:
+        # The comparison is false for NaN.
+        if not (apart <= _ASYMMETRY_TOLERANCE * deviations[:, :, None] * deviations[:, None, :]).all():
+            raise np.linalg.LinAlgError
+        scales = np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        raise ValueError("covariances must be symmetric positive definite, got one that is not") from None
+    eps = np.finfo(given.dtype if np.issubdtype(given.dtype, np.floating) else float).eps
+    inflation = _inflation(scales)
+    if not inflation * eps <= _PRECISION:
+        raise ValueError(
+            f"a covariance is nearly singular: a coordinate has variance inflation factor {inflation:.2g} given the "
+            f"others, at most {_PRECISION / eps:.2g} can be told from rounding: give covariances in float64 as a NumPy "
+            "array, their Cholesky factors to GMM, or fewer coordinates"
+        )
+    return scales
+
+
+def _inflation(scales: np.ndarray) -> float:
+    """The largest variance inflation factor of a coordinate, over Cholesky factors."""
+    scales = scales.astype(float)
+    # Rows of unit length: the factor of the correlation matrix.
+    scales = scales / np.linalg.norm(scales, axis=-1, keepdims=True)
+    return float(np.max(np.sum(np.linalg.inv(scales) ** 2, axis=-2), initial=1.0))
 
 
 def _check_values(log_weights: np.ndarray, means: np.ndarray, scales: np.ndarray) -> None:
@@ -166,4 +213,11 @@ def _check_values(log_weights: np.ndarray, means: np.ndarray, scales: np.ndarray
         raise ValueError(
             "the scales of a mixture must be lower triangular with a positive diagonal: build it from covariances "
             "with GMM.of(weights, means, covariances)"
+        )
+    inflation, limit = _inflation(scales), (_PRECISION / np.finfo(scales.dtype).eps) ** 2
+    if not inflation <= limit:
+        raise ValueError(
+            f"the scales of a mixture are nearly singular: a coordinate has variance inflation factor {inflation:.2g} "
+            f"given the others, at most {limit:.2g} can be told from rounding in {scales.dtype}: set jax_enable_x64, "
+            "or keep fewer coordinates"
         )

@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from probinf.distributions._gmm import GMM
-from probinf.distributions._small_matrices import cholesky, lower_root, solve_lower, solve_upper
+from probinf.distributions._small_matrices import lower_root, orthogonalized, solve_lower, solve_upper
 
 
 def push_affine(
@@ -80,13 +80,15 @@ def condition_gaussian(
 
     Law: exact, found in the frame in which the Gaussian is standard: there the posterior precision is I + rows' rows.
     """
-    seen = rows @ scale
+    d, seen = mean.size, rows @ scale
     surprise = values - rows @ mean
-    precision = jnp.eye(mean.size, dtype=mean.dtype) + seen.T @ seen
+    eye = jnp.eye(d, dtype=mean.dtype)
+    # Least squares for [I; seen] z = [0; surprise] without squaring, which would lose what precise rows leave open.
     # Turned around, so that precision = upper upper' and the posterior's factor stays lower triangular.
-    upper = cholesky(precision[::-1, ::-1])[::-1, ::-1]
-    inverse = solve_upper(upper, jnp.eye(mean.size, dtype=mean.dtype))
-    z = inverse.T @ (inverse @ (seen.T @ surprise))
+    lower, directions = orthogonalized(jnp.concatenate([eye, seen.T], axis=1)[::-1])
+    upper = lower[::-1, ::-1]
+    inverse = solve_upper(upper, eye)
+    z = inverse.T @ (directions[:, d:] @ surprise)[::-1]
     # A sum of squares, least at z, where the difference of squares would cancel.
     misfit = surprise - seen @ z
     log_mass = -0.5 * (misfit @ misfit + z @ z) - jnp.sum(jnp.log(jnp.diagonal(upper)))

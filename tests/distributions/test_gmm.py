@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.linalg import hilbert
 from scipy.stats import kstest, norm
 
 import probinf as pi
@@ -115,6 +116,13 @@ ONE = ([0.0], [[0.0]], [[[1.0]]])
         (GMM.of, ([1.0], [[0.0, 0.0]], [[[1.0, 2.0], [2.0, 1.0]]]), "positive definite"),
         (GMM.of, ([1.0], [[0.0, 0.0]], [[[1e-8, 1e-9], [0.0, 1e-8]]]), "symmetric"),
         (GMM.of, ([1.0], [[0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]), "in D dimensions needs"),
+        (
+            GMM.of,
+            ([1.0], [np.zeros(6)], [hilbert(6).astype(np.float32)]),
+            "factor 5e.05 given the others, at most 8.4e",
+        ),
+        (GMM.of, ([1.0], [np.zeros(12)], [hilbert(12)]), "nearly singular"),
+        (GMM, ([0.0], [np.zeros(2)], [[[1.0, 0.0], [1.0, 1e-6]]]), "scales of a mixture are nearly singular"),
     ],
 )
 def test_what_is_no_mixture_is_refused(build, arguments, message):
@@ -125,3 +133,18 @@ def test_what_is_no_mixture_is_refused(build, arguments, message):
 def test_the_covariance_of_an_absent_component_may_be_anything():
     gmm = GMM.of([0.0, 1.0], [[np.nan], [0.0]], [[[np.nan]], [[4.0]]])
     assert not gmm.present[0] and float(gmm.covariance[0, 0]) == 4.0
+
+
+def test_an_ill_conditioned_covariance_is_factored_in_double_precision():
+    """The Hilbert matrix, whose inverse and determinant are known: 50 digits of mpmath, rounded.
+
+    With a Cholesky factor computed in single precision it is -1.051.
+    """
+    x = jnp.array([2.4375, 1.59375, 1.21875, 0.9921875, 0.84375, 0.734375])
+    assert float(GMM.of([1.0], [np.zeros(6)], [hilbert(6)]).log_density(x)) == pytest.approx(-1.64419972, abs=1e-3)
+
+
+def test_a_traced_covariance_that_rounding_has_changed_is_no_number():
+    log_density = jax.jit(lambda c, x: GMM.of(jnp.ones(1), jnp.zeros((1, x.size)), c[None]).log_density(x))
+    assert np.isnan(log_density(jnp.asarray(hilbert(6)), jnp.zeros(6)))
+    assert np.isfinite(log_density(jnp.asarray(hilbert(6)) + 1e-3 * jnp.eye(6), jnp.zeros(6)))

@@ -48,6 +48,21 @@ def test_the_evidence_survives_single_precision():
     np.testing.assert_allclose(jax.jit(condition_linear)(prior, *single)[1], exact, rtol=2e-4)
 
 
+@pytest.mark.parametrize("noise", [1e-3, 1e-4])
+def test_a_sharp_datum_leaves_the_other_directions_as_they_were(noise):
+    """In single precision the posterior precision, about 1 / noise**2 along one direction, forgets all others."""
+    rng = np.random.default_rng(0)
+    root = np.linalg.cholesky(np.eye(4) + 0.3).astype(np.float32)
+    row, y = rng.normal(size=(1, 4)).astype(np.float32), np.array([1.3], np.float32)
+    covariance, wide = root.astype(float) @ root.astype(float).T, row.astype(float)
+    gain = covariance @ wide.T / (wide @ covariance @ wide.T + np.float64(np.float32(noise)) ** 2)
+    posterior = condition_linear(
+        GMM([0.0], np.zeros((1, 4)), root[None]), *map(jnp.asarray, (row, y)), jnp.array([[noise]])
+    )[0]
+    np.testing.assert_allclose(posterior.mean, gain[:, 0] * y, atol=1e-5)
+    np.testing.assert_allclose(posterior.covariance, covariance - gain @ wide @ covariance, atol=1e-5)
+
+
 def test_marginals_take_rows_in_the_order_named(x64):
     gmm = mixture(4, 4, 3)
     part = jax.jit(marginal, static_argnums=1)(gmm, (2, 0))
