@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
 from probinf.verifiers.imperfect._beta import BetaPopulation
@@ -41,7 +41,7 @@ class BetaBinomialFit(NamedTuple):
 
         def of(k: Array) -> tuple[Array, Array]:
             value, slope = jax.value_and_grad(lambda t: jnp.log(-_log_miss(t, k)))(theta)
-            reach = ndtri((1 + level) / 2) * jnp.sqrt(slope @ self.covariance @ slope)
+            reach = -NormalDist().inv_cdf((1 - level) / 2) * jnp.sqrt(slope @ self.covariance @ slope)
             return -jnp.expm1(-jnp.exp(value - reach)), -jnp.expm1(-jnp.exp(value + reach))
 
         lower, upper = jax.vmap(of)(k.ravel())

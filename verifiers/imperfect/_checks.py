@@ -50,6 +50,21 @@ def check_positive(name: str, value: Array) -> None:
         raise ValueError(f"{name} must be positive and finite, got {np.asarray(value)}")
 
 
+def check_part(part_name: str, part: Any, whole_name: str, whole: Any) -> None:
+    """Raises ValueError for concrete counts that are negative or not whole, and a part that exceeds its whole."""
+    if isinstance(part, Tracer) or isinstance(whole, Tracer):
+        return
+    part, whole = np.broadcast_arrays(np.asarray(part), np.asarray(whole))
+    # Written so that NaN fails too.
+    bad = ~((part >= 0) & (part <= whole) & (np.floor(part) == part) & (np.floor(whole) == whole))
+    if np.any(bad):
+        where = "" if bad.ndim == 0 else f" at {np.argwhere(bad)[0].tolist()}"
+        raise ValueError(
+            f"{part_name} and {whole_name} must be whole numbers with 0 <= {part_name} <= {whole_name}, got "
+            f"{part_name}={part[bad].flat[0]:g} and {whole_name}={whole[bad].flat[0]:g}{where}: pass counts, not rates"
+        )
+
+
 def as_attempts(attempts: Any, *, least: int = 0) -> Float[Array, "*K"]:
     """Numbers of attempts as floats; infinity is one.
 

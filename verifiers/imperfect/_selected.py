@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtri
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._choice import check_key
@@ -54,7 +54,7 @@ def select_attempts(
     chosen = jnp.argmax((total - inside) / (n - jnp.sum(member, axis=0))[:, None], axis=1)
     judged = jnp.take_along_axis(scores, chosen[fold][:, None], axis=1)[:, 0]
     utility, error = jnp.mean(judged), jnp.std(judged, ddof=1) / jnp.sqrt(n)
-    reach = ndtri((1 + level) / 2) * error
+    reach = -NormalDist().inv_cdf((1 - level) / 2) * error
     means = total[0] / n
     best = jnp.argmax(means)
     return Selected(best, means[best], utility, Interval(utility - reach, utility + reach), chosen)

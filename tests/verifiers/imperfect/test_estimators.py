@@ -230,7 +230,7 @@ def test_posterior_of_concentrations_agrees_with_importance_sampling(x64):
         (lambda: SampleCounts([1, 0], [0, 0], [3, 0]), "task 1 has no samples"),
         (lambda: SampleCounts([1, 2], [0], [3, 3]), "one length"),
         (lambda: SampleCounts([0.5], [0], [3]), "whole numbers"),
-        (lambda: clopper_pearson(3, 2), "between zero and the number"),
+        (lambda: clopper_pearson(3, 2), "0 <= successes <= trials"),
         (lambda: clopper_pearson(1, 2, level=95.0), "level of an interval"),
         (lambda: task_interval(jax.random.key(0), jnp.ones((1, 3))), "at least two"),
         (lambda: select_attempts(jax.random.key(0), jnp.ones((4, 3)), folds=9), "2 to 4 folds"),
