@@ -56,9 +56,8 @@ def test_a_sharp_datum_leaves_the_other_directions_as_they_were(noise):
     row, y = rng.normal(size=(1, 4)).astype(np.float32), np.array([1.3], np.float32)
     covariance, wide = root.astype(float) @ root.astype(float).T, row.astype(float)
     gain = covariance @ wide.T / (wide @ covariance @ wide.T + np.float64(np.float32(noise)) ** 2)
-    posterior = condition_linear(
-        GMM([0.0], np.zeros((1, 4)), root[None]), *map(jnp.asarray, (row, y)), jnp.array([[noise]])
-    )[0]
+    prior = GMM([0.0], np.zeros((1, 4)), root[None])
+    posterior = condition_linear(prior, jnp.asarray(row), jnp.asarray(y), jnp.array([[noise]]))[0]
     np.testing.assert_allclose(posterior.mean, gain[:, 0] * y, atol=1e-5)
     np.testing.assert_allclose(posterior.covariance, covariance - gain @ wide @ covariance, atol=1e-5)
 
