@@ -18,10 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
+from numpyro.infer import init_to_uniform
 
 from probinf._choice import check_key
 from probinf._measure import Distribution, Factor, Measure
 from probinf.interop._numpyro_sites import Sites, constrain_sites, inspect_sites, log_terms, unconstrain_sites
+from probinf.interop._numpyro_start import find_starts
 
 # Draws at which a new model's densities must make sense.
 _PROBES = 16
@@ -61,6 +63,31 @@ class NumpyroModel(eqx.Module):
     def posterior(self) -> Measure:
         """`prior * likelihood`, unnormalized: its mass is the evidence."""
         return self.prior * self.likelihood
+
+    def initialize(
+        self, key: PRNGKeyArray, chains: int, *, strategy: Callable[..., Any] = init_to_uniform
+    ) -> dict[str, Array]:
+        """Find starting values of Markov chains by a strategy of numpyro.
+
+        The strategy proposes values until the log-density and its gradient are finite, at most 100 times a chain.
+        Draws from the prior may lie where the density vanishes or overflows, so prefer this to `prior.sample`.
+
+        Args:
+            key: typed key.
+            chains: number of chains.
+            strategy: of `numpyro.infer`: `init_to_uniform` (the default: uniform on (-2, 2) in unconstrained
+                coordinates), `init_to_median`, `init_to_mean`, `init_to_sample`, `init_to_feasible`, or
+                `init_to_value(values=...)`. Pass the same object again to compile nothing anew.
+
+        Returns:
+            Unconstrained values by site, each with the leading axis [chains]. Inside a trace they are NaN for a chain
+            without a start.
+
+        Raises:
+            TypeError: for a legacy key.
+            ValueError: for fewer than one chain, and for a chain without a start.
+        """
+        return find_starts(self, key, chains, strategy)
 
     def constrain(self, values: dict[str, Array], *, deterministic: bool = False) -> dict[str, Array]:
         """The values that the model's statements see, for unconstrained values with any leading batch axes.

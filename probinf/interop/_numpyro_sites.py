@@ -89,6 +89,14 @@ def unconstrain_sites(
     return {name: _inverse(site, site["value"]) for name, site in _latent(sites).items()}
 
 
+def initial_sites(
+    model: Callable[..., Any], args: tuple, kwargs: dict[str, Any], key: PRNGKeyArray, strategy: Callable[..., Any]
+) -> dict[str, Array]:
+    """Unconstrained images of what a strategy of numpyro proposes for the latent sites."""
+    sites = trace(substitute(seed(model, key), substitute_fn=strategy)).get_trace(*args, **kwargs)
+    return {name: _inverse(site, site["value"]) for name, site in _latent(sites).items()}
+
+
 def log_terms(
     model: Callable[..., Any], args: tuple, kwargs: dict[str, Any], values: dict[str, Array], *, latent: bool
 ) -> dict[str, Array]:
