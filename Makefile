@@ -8,7 +8,13 @@ OUT := build/figures
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 
-.PHONY: install figures test lint bench docs notebooks wheel clean
+# The newest interpreter that is tested, where one is found: on the path, or among the versions of pyenv.
+NEWEST ?= $(shell for python in python3.13 python3.12 $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.13.*/bin/python \
+	$${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.12.*/bin/python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; done)
+NEWEST_TESTS := $(addprefix tests/,conformance core kernels samplers interop validity lm)
+
+.PHONY: install figures test test-newest check-quick lint bench docs notebooks wheel clean
 
 install: $(INSTALLED)
 
@@ -32,6 +38,21 @@ lint: install
 test: lint
 	@$(BIN)/python -m pytest -q -n 2
 
+# What a change is checked with before a commit: style, types, layers, the core and every shipped sampler.
+check-quick: lint
+	@$(BIN)/python -m pytest -q -n 2 tests/core tests/conformance
+
+# Once more with the newest Python, JAX, NumPy and ArviZ, in an environment beside the first.
+test-newest:
+ifeq ($(NEWEST),)
+	@echo 'No Python 3.12 or 3.13 is found here: the newest versions of JAX and ArviZ are not tested.'
+else
+	@echo 'The newest versions, with $(NEWEST):'
+	@$(MAKE) --no-print-directory VENV=$(VENV)-newest PYTHON=$(NEWEST) install
+	@$(VENV)-newest/bin/probinf check
+	@$(VENV)-newest/bin/python -m pytest -q -n 2 $(NEWEST_TESTS)
+endif
+
 bench: install
 	@$(BIN)/probinf models get smollm2 >/dev/null
 	@set -e; for script in benchmarks/*_speed.py; do echo "$$script"; $(BIN)/python "$$script"; done
@@ -49,4 +70,4 @@ wheel: install
 	@scripts/check_wheel.sh $(BIN)/python
 
 clean:
-	rm -rf $(VENV) .cache .hypothesis build dist probinf.egg-info
+	rm -rf $(VENV) $(VENV)-newest .cache .hypothesis build dist probinf.egg-info

@@ -7,10 +7,13 @@ import os
 from pathlib import Path
 
 # Compiling takes most of the time of the tests, and less by half without optimization and with the older way to
-# emit fusions. Before the first import of JAX; later versions of XLA may not know the flag, and would refuse to start.
+# emit fusions, which XLA dropped after jaxlib 0.10: it refuses to start when it meets a flag that it does not know.
+# Before the first import of JAX.
 if importlib.metadata.version("jaxlib").startswith("0.10."):
     _FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
     os.environ["XLA_FLAGS"] = f"{_FLAGS} {os.environ.get('XLA_FLAGS', '')}"
+else:
+    os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}"
 
 import beartype.typing  # noqa: F401  (named inside TYPECHECKER)
 import jax
@@ -53,14 +56,22 @@ def shared_data() -> Path:
 
 
 def pytest_runtest_teardown(item, nextitem):
-    """Drops compiled programs before they take up all memory maps that Linux allows a process (65,530)."""
+    """Drops compiled programs before they take up too much memory, or all memory maps that Linux allows a process."""
     if nextitem is None or next(_FINISHED) % 10:
         return
-    maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
-        jax.clear_caches()
-        gc.collect()
+    share = 0.3 if _resident_bytes() < _MOST_BYTES else 0.0
+    # Imported here: the import hook above must see the first import of probinf.
+    from probinf._maps import release_programs
+
+    release_programs(share)
 
 
-# Each compiled program takes some twenty maps, each test some programs.
+def _resident_bytes() -> int:
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
+
+
+# Each compiled program takes some twenty maps, each test some programs; looking at them takes milliseconds.
 _FINISHED = itertools.count(1)
+# A worker stays below 3 GiB.
+_MOST_BYTES = 2 * 2**30

@@ -58,7 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     get.add_argument("name", metavar="NAME", help="a known model, such as smollm2")
     check = _add(commands, "check", "check the laws of all samplers, exactly where they can be enumerated", _check)
     check.add_argument("--planted", action="store_true", help="also show that planted bugs are caught")
-    check.add_argument("--json", metavar="FILE", type=Path, help="write the table to a file, too")
+    check.add_argument(
+        "--name", metavar="PATTERN", default="*", help="only cases whose name matches, such as '*gibbs*'"
+    )
+    check.add_argument("--json", metavar="FILE", type=Path, help="write the table to a file, too, after each case")
     _add_serve(commands)
     return parser
 
@@ -153,7 +156,7 @@ def _models_get(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from probinf.cli._check import run
 
-    return run(planted=options.planted, json_path=options.json)
+    return run(planted=options.planted, json_path=options.json, pattern=options.name)
 
 
 def _serve(options: argparse.Namespace) -> int:

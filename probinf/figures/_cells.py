@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from probinf._maps import release_programs
 from probinf.figures._atomic import write_text
 
 
@@ -27,14 +28,20 @@ class Cells:
         Raises: OSError where the folder cannot be written.
         """
         if self.folder is None:
-            return compute()
+            return _computed(compute)
         path = self.folder / f"{name}-{_digest(settings)}.json"
         stored = _read(path)
         if stored is not None and stored["settings"] == json.loads(json.dumps(settings)):
             return stored["result"]
-        result = compute()
+        result = _computed(compute)
         write_text(path, json.dumps({"settings": settings, "result": result}) + "\n")
         return result
+
+
+def _computed(compute: Callable[[], Any]) -> Any:
+    # Parts of different shapes compile programs that none of the others needs.
+    release_programs()
+    return compute()
 
 
 def fingerprint(module: eqx.Module) -> str:

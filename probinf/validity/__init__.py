@@ -21,6 +21,7 @@ from probinf.validity._eprocess import log_wealth_of_mean as log_wealth_of_mean
 from probinf.validity._errors import KeyReuseError as KeyReuseError
 from probinf.validity._errors import NotEnumerable as NotEnumerable
 from probinf.validity._errors import TooManyWorlds as TooManyWorlds
+from probinf.validity._errors import UnknownForm as UnknownForm
 from probinf.validity._finite import FiniteMeasure as FiniteMeasure
 from probinf.validity._finite import largest_difference as largest_difference
 from probinf.validity._flow import check_reversible as check_reversible

@@ -7,6 +7,10 @@ class NotEnumerable(ValueError):
     """The program cannot be read on every outcome; the sentence names the line and the way out."""
 
 
+class UnknownForm(TypeError):
+    """This version of JAX writes programs in a form that the exact checks cannot read."""
+
+
 class KeyReuseError(ValueError):
     """Two draws that matter to the same outcome use one PRNG key, so they are not independent."""
 

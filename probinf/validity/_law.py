@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray, PyTree
 
+from probinf._maps import release_programs
 from probinf.validity._errors import NotEnumerable
 from probinf.validity._keys import check_key_reuse
 from probinf.validity._program import Program
@@ -90,6 +91,7 @@ def enumerate_law(
     Raises: NotEnumerable for continuous randomness, for draws inside a while loop, and for NaN logits;
     TooManyWorlds above `limit`; KeyReuseError where two draws share a key.
     """
+    release_programs()
     with jax.enable_x64(True):
         program = Program(f, key, args, limit, grid)
         worlds, log_prob, outputs = _possible(program, position)

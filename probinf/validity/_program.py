@@ -10,14 +10,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr
-from jax.interpreters import partial_eval
 from jaxtyping import PRNGKeyArray, PyTree
 
 from probinf._choice import check_key
 from probinf.validity._errors import TooManyWorlds
+from probinf.validity._forms import open_jaxpr, sub_jaxprs, without_unused
 from probinf.validity._replay import Script, replay
-from probinf.validity._sites import Site, arities, open_jaxpr, refuse_raw_draws, sites
+from probinf.validity._sites import Site, arities, refuse_raw_draws, sites
 
 # Bytes of intermediate results that one compiled call may hold, and the most scripts it reads.
 _MEMORY = 2**28
@@ -87,8 +86,7 @@ class Program:
         closed, shape = jax.make_jaxpr(flat, return_shape=True)(self._leaves)
         self._static = kept[-1]
         self._structure = jax.tree.structure(shape)
-        body, _ = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars), instantiate=True)
-        jaxpr = ClosedJaxpr(body, closed.consts)
+        jaxpr = without_unused(closed)
         refuse_raw_draws(jaxpr, grid)
         self.arities = tuple(arities(jaxpr, grid))
         self.sites = tuple(sites(jaxpr, grid))
@@ -124,7 +122,7 @@ class Program:
         return eqx.combine(jax.tree.unflatten(self._structure, outputs), self._static)
 
 
-def _batched(jaxpr: ClosedJaxpr, slots: int, grid: int) -> Callable:
+def _batched(jaxpr: Any, slots: int, grid: int) -> Callable:
     def one(outcomes: Any, leaves: list, position: Any) -> tuple[list, Any, list]:
         script = Script(outcomes, jnp.arange(slots), grid)
         outputs, log_weights, records = replay(jaxpr, leaves, script, position)
@@ -138,7 +136,5 @@ def _bytes(jaxpr: Any) -> int:
     total = 0
     for equation in open_jaxpr(jaxpr)[0].eqns:
         total += sum(8 * math.prod(getattr(var.aval, "shape", ())) for var in equation.outvars)
-        for value in equation.params.values():
-            for item in value if isinstance(value, tuple | list) else (value,):
-                total += _bytes(item) if hasattr(item, "eqns") else 0
+        total += sum(_bytes(sub) for sub in sub_jaxprs(equation))
     return total

@@ -17,7 +17,8 @@ from jax.extend.core.primitives import cond_p, random_bits_p, random_split_p, sc
 from jaxtyping import Array, Bool, Int, UInt
 
 from probinf._choice import choice_p
-from probinf.validity._sites import KEY_FORKS, SITES, arities, holds, inlined_body, open_jaxpr, site_arity
+from probinf.validity._forms import branches, inlined_body, open_jaxpr, output_size, scan_form
+from probinf.validity._sites import KEY_FORKS, SITES, arities, holds, site_arity
 from probinf.validity._source import UNKNOWN_LINE, source_line
 
 _FOLLOWED = (*SITES, *KEY_FORKS)
@@ -94,13 +95,14 @@ def _slots(equation: JaxprEqn, grid: int) -> int:
     """How many slots of the script an equation reads."""
     primitive = equation.primitive
     if primitive in SITES:
-        return math.prod(equation.outvars[0].aval.shape)  # pyright: ignore[reportAttributeAccessIssue]
+        return output_size(equation)
     if (body := inlined_body(equation)) is not None:
         return len(arities(body, grid))
     if primitive is scan_p:
-        return len(arities(equation.params["jaxpr"], grid)) * equation.params["length"]
+        scan = scan_form(equation)
+        return len(arities(scan.body, grid)) * scan.length
     if primitive is cond_p:
-        return max(len(arities(branch, grid)) for branch in equation.params["branches"])
+        return max(len(arities(branch, grid)) for branch in branches(equation))
     return 0
 
 
@@ -111,9 +113,9 @@ def _step(equation: JaxprEqn, inputs: list, script: Script, position: Array) -> 
     body = inlined_body(equation)
     if body is not None and holds(body, _FOLLOWED):
         return replay(body, inputs, script.called_by(equation), position)
-    if primitive is scan_p and holds(equation.params["jaxpr"], _FOLLOWED):
+    if primitive is scan_p and holds(scan_form(equation).body, _FOLLOWED):
         return _replay_scan(equation, inputs, script.called_by(equation), position)
-    if primitive is cond_p and any(holds(branch, _FOLLOWED) for branch in equation.params["branches"]):
+    if primitive is cond_p and any(holds(branch, _FOLLOWED) for branch in branches(equation)):
         return _replay_cond(equation, inputs, script.called_by(equation), position)
     outputs = _bind(equation, inputs)
     return outputs, jnp.zeros((0,)), _forks(equation, inputs, outputs)
@@ -190,18 +192,16 @@ def _grid_outcome(grid: int, outcomes: Array, bit_width: int) -> tuple[Array, Ar
 
 
 def _replay_scan(equation: JaxprEqn, inputs: list, script: Script, position: Array) -> tuple[list, Array, list]:
-    params = equation.params
-    fixed, carried = params["num_consts"], params["num_carry"]
+    scan = scan_form(equation)
+    fixed, carried = scan.constants, scan.carried
     constants, carry, xs = inputs[:fixed], inputs[fixed : fixed + carried], inputs[fixed + carried :]
-    rows = script.rows(params["length"], len(arities(params["jaxpr"], script.grid)))
+    rows = script.rows(scan.length, len(arities(scan.body, script.grid)))
 
     def turn(carry: list, x: tuple[list, Script]) -> tuple[list, tuple]:
-        outputs, log_weights, records = replay(params["jaxpr"], [*constants, *carry, *x[0]], x[1], position)
+        outputs, log_weights, records = replay(scan.body, [*constants, *carry, *x[0]], x[1], position)
         return outputs[:carried], (outputs[carried:], log_weights, records)
 
-    carry, (ys, log_weights, records) = jax.lax.scan(
-        turn, carry, (xs, rows), length=params["length"], reverse=params["reverse"]
-    )
+    carry, (ys, log_weights, records) = jax.lax.scan(turn, carry, (xs, rows), length=scan.length, reverse=scan.reverse)
     return [*carry, *ys], log_weights.reshape(-1), records
 
 
@@ -210,7 +210,7 @@ def _replay_cond(equation: JaxprEqn, inputs: list, script: Script, position: Arr
     index, operands = inputs[0], inputs[1:]
     outputs, log_weights, records = [], [], []
     size = script.outcomes.shape[0]
-    for number, branch in enumerate(equation.params["branches"]):
+    for number, branch in enumerate(branches(equation)):
         read = len(arities(branch, script.grid))
         branch_outputs, weights, branch_records = replay(branch, operands, script.part(0, read), position)
         idle = jnp.where(script.outcomes[read:size] == 0, 0.0, -jnp.inf)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+from jax.extend.core import JaxprEqn
 from jax.extend.core.primitives import (
     cond_p,
     random_bits_p,
@@ -22,23 +20,12 @@ from jax.extend.core.primitives import (
 
 from probinf._choice import choice_p, uniform_cells_p
 from probinf.validity._errors import NotEnumerable
+from probinf.validity._forms import branches, inlined_body, open_jaxpr, output_size, scan_form, sub_jaxprs
 from probinf.validity._source import UNKNOWN_LINE, source_line
 
 SITES = (choice_p, uniform_cells_p, random_bits_p)
 KEY_FORKS = (random_split_p, random_fold_in_p)
 _RAW_DRAWS = (random_bits_p, random_gamma_p, rng_bit_generator_p, rng_uniform_p)
-# Calls that merely wrap a body; the replay reads the body in their place.
-_BODIES = {
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "core_call": "call_jaxpr",
-    "remat2": "jaxpr",
-    "checkpoint": "jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-    "custom_vjp_call_jaxpr": "fun_jaxpr",
-}
 
 
 class Site(NamedTuple):
@@ -50,17 +37,6 @@ class Site(NamedTuple):
     count: int
 
 
-def open_jaxpr(jaxpr: Any) -> tuple[Jaxpr, tuple]:
-    """The body of a sub-jaxpr and its constants, whether it is closed or not."""
-    return (jaxpr.jaxpr, tuple(jaxpr.consts)) if isinstance(jaxpr, ClosedJaxpr) else (jaxpr, ())
-
-
-def inlined_body(equation: JaxprEqn) -> Any | None:
-    """The sub-jaxpr of a call that is read in place, None for every other equation."""
-    name = _BODIES.get(equation.primitive.name)
-    return None if name is None else equation.params[name]
-
-
 def site_arity(equation: JaxprEqn, grid: int) -> int:
     """Outcomes of each scalar draw of a site: choices, cells between breaks, or points of the grid."""
     if equation.primitive is random_bits_p:
@@ -69,17 +45,10 @@ def site_arity(equation: JaxprEqn, grid: int) -> int:
     return outcomes if equation.primitive is choice_p else outcomes + 1
 
 
-def _sub_jaxprs(equation: JaxprEqn) -> Iterator[Jaxpr]:
-    for value in equation.params.values():
-        for item in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(item, ClosedJaxpr | Jaxpr):
-                yield open_jaxpr(item)[0]
-
-
 def holds(jaxpr: Any, primitives: tuple) -> bool:
     """Whether any of the primitives occurs in the jaxpr, at any depth."""
     return any(
-        equation.primitive in primitives or any(holds(sub, primitives) for sub in _sub_jaxprs(equation))
+        equation.primitive in primitives or any(holds(sub, primitives) for sub in sub_jaxprs(equation))
         for equation in open_jaxpr(jaxpr)[0].eqns
     )
 
@@ -95,16 +64,16 @@ def arities(jaxpr: Any, grid: int) -> list[int]:
     for equation in open_jaxpr(jaxpr)[0].eqns:
         primitive = equation.primitive
         if primitive in SITES:
-            size = math.prod(equation.outvars[0].aval.shape)  # pyright: ignore[reportAttributeAccessIssue]
-            found += [site_arity(equation, grid)] * size
+            found += [site_arity(equation, grid)] * output_size(equation)
         elif (body := inlined_body(equation)) is not None:
             found += arities(body, grid)
         elif primitive is scan_p:
-            found += arities(equation.params["jaxpr"], grid) * equation.params["length"]
+            scan = scan_form(equation)
+            found += arities(scan.body, grid) * scan.length
         elif primitive is cond_p:
-            branches = [arities(branch, grid) for branch in equation.params["branches"]]
-            found += [max(row) for row in zip_longest(*branches, fillvalue=1)]
-        elif any(holds(sub, SITES) for sub in _sub_jaxprs(equation)):
+            rows = [arities(branch, grid) for branch in branches(equation)]
+            found += [max(row) for row in zip_longest(*rows, fillvalue=1)]
+        elif any(holds(sub, SITES) for sub in sub_jaxprs(equation)):
             raise NotEnumerable(_refusal(equation))
     return found
 
@@ -115,11 +84,11 @@ def sites(jaxpr: Any, grid: int, repeats: int = 1, caller: str = UNKNOWN_LINE) -
     for equation in open_jaxpr(jaxpr)[0].eqns:
         line = source_line(equation, caller)
         if equation.primitive in SITES:
-            size = math.prod(equation.outvars[0].aval.shape)  # pyright: ignore[reportAttributeAccessIssue]
-            found.append(Site(str(equation.primitive), line, site_arity(equation, grid), size * repeats))
+            count = output_size(equation) * repeats
+            found.append(Site(str(equation.primitive), line, site_arity(equation, grid), count))
         else:
-            times = repeats * equation.params["length"] if equation.primitive is scan_p else repeats
-            for sub in _sub_jaxprs(equation):
+            times = repeats * scan_form(equation).length if equation.primitive is scan_p else repeats
+            for sub in sub_jaxprs(equation):
                 found += sites(sub, grid, times, line)
     return found
 
@@ -136,7 +105,7 @@ def refuse_raw_draws(jaxpr: Any, grid: int, caller: str = UNKNOWN_LINE) -> None:
                 f"{line} draws continuous randomness outside of choice ({equation.primitive}): draw "
                 "with probinf.choice or probinf.uniform_cells, or use a statistical check"
             )
-        for sub in _sub_jaxprs(equation):
+        for sub in sub_jaxprs(equation):
             refuse_raw_draws(sub, grid, line)
 
 

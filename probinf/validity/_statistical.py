@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf._choice import check_key
+from probinf._maps import release_programs
 from probinf._particles import Particles, add_log, spawn
 from probinf._sampler import Sampler
 
@@ -48,6 +49,7 @@ def check_means(
     Raises: TypeError for a legacy key.
     """
     check_key(key)
+    release_programs()
     batches = -(-replicates // _BATCH)
     draws = [np.asarray(_estimates(sampler, tests, n, k, _BATCH)) for k in jax.random.split(key, batches)]
     x = np.concatenate(draws)[:replicates].astype(np.float64)

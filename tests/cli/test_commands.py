@@ -114,11 +114,11 @@ def claims_of_toy(dataset):
 def test_check_hands_its_options_on(monkeypatch, tmp_path):
     called = []
 
-    def run(*, planted, json_path):
-        called.append((planted, json_path))
+    def run(*, planted, json_path, pattern):
+        called.append((planted, json_path, pattern))
         return 0
 
     monkeypatch.setattr("probinf.cli._check.run", run)
     assert main(["check", "--planted", "--json", str(tmp_path / "checks.json")]) == 0
-    assert main(["check"]) == 0
-    assert called == [(True, tmp_path / "checks.json"), (False, None)]
+    assert main(["check", "--name", "*gibbs*"]) == 0
+    assert called == [(True, tmp_path / "checks.json", "*"), (False, None, "*gibbs*")]
