@@ -22,11 +22,14 @@ from probinf import Factor, Sampler, Status, sample
 from probinf.cli._main import NOTHING_ACCEPTED
 from probinf.cli._models import load
 from probinf.figures import Metered, TextModel
+from probinf.lm import LanguageModel, Prompt, read_prompt
+from probinf.lm._errors import NoChatTemplateError
 from probinf.samplers import best_of_n, particle_filtering
 from probinf.verifiers import Accepted, TextPotential, Verifier, WordCount, Words, count_distinct, parse_verifier
 from probinf.verifiers._lane_texts import lane_texts
 
 _TOKENS_PER_STEP = 8
+_LONG_PROMPT = 512  # tokens that take seconds to read
 
 
 class Watched(Factor):
@@ -107,12 +110,15 @@ def write(model: TextModel, verifier: Verifier, options: argparse.Namespace, sta
     # The other verifiers read more than one line.
     stop = "\n" if isinstance(verifier, Words | WordCount) else None
     console = Console(stderr=True)
+    ids = model.tokenizer.encode(prompt_text(model.tokenizer, options.prompt))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        Prompt(model.lm, ids, options.max_tokens)  # refuse what does not fit before it is read
+        lm = Metered(lm=read_prompt(model.lm, ids, reading_bar(bar)))  # pyright: ignore[reportCallIssue]
         steps = -(-options.max_tokens // _TOKENS_PER_STEP)
         # Only a filter reports its steps.
         total = steps if options.method == "particle-filter" else None
         task = bar.add_task(f"writing {options.particles} texts", total=total)
-        sampler = _sampler(model, verifier, options, stop, lambda: bar.advance(task))
+        sampler = _sampler(lm, ids, model.tokenizer, verifier, options, stop, lambda: bar.advance(task))
         result = sample(sampler, jax.random.key(options.seed), options.particles)
     cloud = result.particles
     weights = np.asarray(cloud.normalized_weights)
@@ -136,19 +142,46 @@ def write(model: TextModel, verifier: Verifier, options: argparse.Namespace, sta
     )
 
 
+def prompt_text(tokenizer: Any, prompt: str) -> str:
+    """The prompt in the model's chat format; a model that has none goes on with the text itself."""
+    try:
+        return tokenizer.chat(prompt)
+    except NoChatTemplateError:
+        print("probinf: this model has no chat format, so it goes on with the text of the prompt.", file=sys.stderr)
+        return prompt
+
+
+def reading_bar(bar: Progress) -> Callable[[int, int], None]:
+    """Show how much of a prompt is read: a bar on a terminal, elsewhere a line for each quarter of a long one."""
+    task, shown = bar.add_task("reading the prompt", visible=False), 0
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        bar.update(task, completed=done, total=total, visible=done < total)
+        if bar.disable and total >= _LONG_PROMPT and 4 * done // total > shown:
+            shown = 4 * done // total
+            print(f"probinf: read {done} of {total} tokens of the prompt", file=sys.stderr, flush=True)
+
+    return show
+
+
 def _sampler(
-    model: TextModel, verifier: Verifier, options: argparse.Namespace, stop: str | None, tick: Callable[[], None]
+    lm: LanguageModel,
+    ids: np.ndarray,
+    tokenizer: Any,
+    verifier: Verifier,
+    options: argparse.Namespace,
+    stop: str | None,
+    tick: Callable[[], None],
 ) -> Sampler:
     knobs: dict[str, Any] = {
-        "accepted": Accepted(verifier, model.tokenizer, stop),
+        "accepted": Accepted(verifier, tokenizer, stop),
         "max_new_tokens": options.max_tokens,
-        "stop": None if stop is None else model.tokenizer.stop(stop),
+        "stop": None if stop is None else tokenizer.stop(stop),
     }
-    lm = Metered(lm=model.lm)  # pyright: ignore[reportCallIssue]
-    ids = model.tokenizer.encode(model.tokenizer.chat(options.prompt))
     if options.method == "best-of-n":
         return best_of_n(lm, ids, **knobs)
-    twist = Watched(TextPotential(verifier, model.tokenizer, stop), tick)
+    twist = Watched(TextPotential(verifier, tokenizer, stop), tick)
     return particle_filtering(lm, ids, twist=twist, tokens_per_step=_TOKENS_PER_STEP, **knobs)
 
 

@@ -14,6 +14,7 @@ from probinf.lm._load import LoadedModel, load_model
 from probinf.lm._prompt import Prompt
 from probinf.lm._protocol import Generation, LanguageModel
 from probinf.lm._read_along import ReadAlong, ReadAlongState, StateReward
+from probinf.lm._read_prompt import read_prompt
 from probinf.lm._reasoning import Reasoning
 from probinf.lm._reward import Reward, RewardFunction, log_odds_of
 from probinf.lm._small_transformer import SmallLayer, SmallTransformer
@@ -67,6 +68,7 @@ __all__ = [
     "model_path",
     "opening",
     "random_table_lm",
+    "read_prompt",
     "resample_block",
     "save_tree",
     "spending",

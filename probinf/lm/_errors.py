@@ -7,3 +7,7 @@ class ModelFileError(ValueError):
 
 class ModelDownloadError(RuntimeError):
     """A model could not be downloaded; the message says why and what to do."""
+
+
+class NoChatTemplateError(ValueError):
+    """A model that brings no chat template is asked for a prompt in chat format."""

@@ -1,7 +1,10 @@
 """Load a language model with its tokenizer from a file, a folder, or a known name."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+
+import jax.numpy as jnp
 
 from probinf.lm._download import model_path
 from probinf.lm._errors import ModelFileError
@@ -9,7 +12,8 @@ from probinf.lm._gguf import read_gguf
 from probinf.lm._llama import Llama
 from probinf.lm._llama_gguf import llama_from_gguf
 from probinf.lm._safetensors import llama_from_folder
-from probinf.lm._tokenizer import Tokenizer, tokenizer_from_gguf
+from probinf.lm._tokenizer import Tokenizer
+from probinf.lm._tokenizer_files import stop_tokens_of_folder, tokenizer_from_folder, tokenizer_from_gguf
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,17 @@ def load_model(path_or_name: str | Path) -> LoadedModel:
     """Load a GGUF file, a folder with `config.json`, `model.safetensors` and `tokenizer.json`, or a known
     name.
 
-    A name (`"smollm2"`) is looked up in the cache and never downloaded here: call `get_model` for that.
+    A name (`"smollm2"`) is looked up in the cache and never downloaded here: call `get_model` for that. The model
+    is of architecture `llama`, with or without biases, and with rotary scaling `linear` or `llama3`. Nothing in
+    its files is ignored: an option, metadata or tensor that is not used and may change the result is refused.
+    Rows of the embedding that no token stands behind are never drawn.
+
+    Args:
+        path_or_name: A file, a folder, or a known name.
+
+    Returns:
+        The model in float32, its tokenizer, and its name. `lm.stop_tokens` are those of
+        `generation_config.json` if that names any, else those of the other files.
 
     Raises:
         ModelFileError: there is no such model, or its files cannot be used; the message says why.
@@ -46,12 +60,20 @@ def load_model(path_or_name: str | Path) -> LoadedModel:
 
 
 def _load_folder(path: Path) -> LoadedModel:
-    lm, tokenizer = llama_from_folder(path)
-    return LoadedModel(lm, tokenizer, path.name)
+    lm = llama_from_folder(path)
+    tokenizer = tokenizer_from_folder(path, lm.vocabulary_size)
+    lm = dataclasses.replace(lm, stop_tokens=stop_tokens_of_folder(path, tokenizer))
+    return LoadedModel(_drawing(lm, tokenizer), tokenizer, path.name)
 
 
 def _load_gguf(path: Path) -> LoadedModel:
     file = read_gguf(path)
     lm = llama_from_gguf(file)
-    tokenizer = tokenizer_from_gguf(file.metadata)
-    return LoadedModel(lm, tokenizer, str(file.metadata.get("general.name", path.stem)))
+    tokenizer = tokenizer_from_gguf(path, file.metadata, lm.vocabulary_size)
+    return LoadedModel(_drawing(lm, tokenizer), tokenizer, str(file.metadata.get("general.name", path.stem)))
+
+
+def _drawing(lm: Llama, tokenizer: Tokenizer) -> Llama:
+    """The model, which draws no identifier that has no token: embeddings are often padded to a round number."""
+    known = tokenizer.has_token(lm.vocabulary_size)
+    return lm if known.all() else dataclasses.replace(lm, drawable=jnp.asarray(known))

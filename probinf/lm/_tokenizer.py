@@ -1,147 +1,133 @@
 """Text to token identifiers and back, by the `tokenizers` package, built without any network."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from probinf.lm._errors import ModelFileError
-from probinf.lm._optional import optional_module
+from probinf.lm._chat import ChatTemplate, ChatText
+from probinf.lm._pieces import piece_decoder
 from probinf.lm._stop import StopTable, stop_table
-
-_CONTROL, _USER_DEFINED = 3, 4
-_SPLIT_DIGITS = {"smollm": True, "gpt-2": False, "gpt2": False}
-_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 class Tokenizer:
-    """A byte-level tokenizer and its chat format.
+    """A tokenizer and its chat format.
 
     `special_tokens` are identifiers that stand for structure and not for text.
+
+    Args:
+        core: A tokenizer of the package `tokenizers`.
+        special_tokens: See above.
+        chat_template: The model's chat format, or None.
+        rows: Number of tokens of the model, where that is not `vocabulary_size`.
+        unused: Identifiers that only pad the vocabulary.
     """
 
-    def __init__(self, core: Any, *, special_tokens: Sequence[int] = (), system_text: str | None = None) -> None:
+    def __init__(
+        self,
+        core: Any,
+        *,
+        special_tokens: Sequence[int] = (),
+        chat_template: ChatTemplate | None = None,
+        rows: int | None = None,
+        unused: Sequence[int] = (),
+    ) -> None:
+        # A file may keep the settings of its last use, which would cut or fill up texts.
+        core.no_truncation()
+        core.no_padding()
         self._core = core
+        self._piece_bytes, self._leading_space = piece_decoder(core)
+        self._chat = ChatTemplate({}, {}) if chat_template is None else chat_template
+        self._rows, self._unused = rows, frozenset(int(token) for token in unused)
         self.special_tokens = frozenset(int(token) for token in special_tokens)
-        self.system_text = system_text
 
     @property
     def vocabulary_size(self) -> int:
-        return self._core.get_vocab_size(with_added_tokens=True)
+        return len(self.token_bytes)
 
-    def encode(self, text: str) -> np.ndarray:
-        """Return the identifiers of a text, int32; special tokens written in it (`<|im_end|>`) are parsed."""
-        return np.asarray(self._core.encode(text, add_special_tokens=False).ids, np.int32)
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> np.ndarray:
+        """Return the identifiers of a text, int32; special tokens written in it (`<|im_end|>`) are parsed.
+
+        The tokens that the tokenizer puts around every text are added, most often one that begins it. A text
+        that brings this one written out, and the result of `chat`, get no second one.
+
+        Args:
+            text: The text.
+            add_special_tokens: Whether to add them.
+        """
+        bare = self._core.encode(str(text), add_special_tokens=False).ids
+        if not add_special_tokens or isinstance(text, ChatText):
+            return np.asarray(bare, np.int32)
+        whole = self._core.encode(str(text), add_special_tokens=True)
+        # Where the text itself begins; an empty one has nothing that could be written out.
+        first = next((k for k, part in enumerate(whole.sequence_ids) if part is not None), 0)
+        written = 0 < first <= len(bare) and bare[:first] == whole.ids[:first]
+        return np.asarray(whole.ids[first if written else 0 :], np.int32)
 
     def decode(self, ids: Sequence[int] | np.ndarray, *, skip_special: bool = True) -> str:
-        """Return the text of identifiers; bytes that are not UTF-8 show as the replacement character."""
-        kept = (int(i) for i in ids if not (skip_special and int(i) in self.special_tokens))
-        return b"".join(self.token_bytes[i] for i in kept).decode("utf-8", errors="replace")
+        """Return the text of identifiers; bytes that are not UTF-8 show as the replacement character.
+
+        A tokenizer that writes a space before each text takes it away again behind the token that begins one.
+
+        Raises:
+            ValueError: an identifier has no token.
+        """
+        ids = [int(i) for i in ids]
+        for i in ids:
+            if i not in self._tokens:
+                raise ValueError(f"The identifier {i} has no token: the tokenizer knows {len(self._tokens)}.")
+        kept = (i for i in ids if not (skip_special and i in self.special_tokens))
+        text = b"".join(self.token_bytes[i] for i in kept).decode("utf-8", errors="replace")
+        begins = skip_special and self._leading_space and ids[:1] and ids[0] in self.special_tokens
+        return text.removeprefix(" ") if begins else text
 
     @cached_property
     def token_bytes(self) -> tuple[bytes, ...]:
-        """The bytes that each identifier stands for (a special token: its written form)."""
+        """The bytes that each identifier stands for (a special token: its written form; no token: none)."""
+        vocabulary = self._core.get_vocab(with_added_tokens=True)
         added = {int(i): token.content for i, token in self._core.get_added_tokens_decoder().items()}
-        table = [b""] * self.vocabulary_size
-        for piece, i in self._core.get_vocab(with_added_tokens=True).items():
-            table[i] = added[i].encode() if i in added else _piece_bytes(piece)
+        table = [b""] * (1 + max(vocabulary.values(), default=-1))
+        for piece, i in vocabulary.items():
+            table[i] = added[i].encode() if i in added else self._piece_bytes(piece)
         return tuple(table)
 
-    def chat(self, messages: str | Sequence[Mapping[str, str]]) -> str:
+    @cached_property
+    def _tokens(self) -> frozenset[int]:
+        """The identifiers that have a token."""
+        return frozenset(self._core.get_vocab(with_added_tokens=True).values()) - self._unused
+
+    def has_token(self, size: int) -> np.ndarray:
+        """Which of the first `size` identifiers have a token, bool of shape [size]."""
+        return np.isin(np.arange(size), list(self._tokens))
+
+    def token_id(self, written: str) -> int | None:
+        """The identifier of a token by its written form, or None."""
+        return self._core.token_to_id(written)
+
+    def chat(self, messages: str | Sequence[Mapping[str, Any]], **variables: Any) -> str:
         """Return the prompt text of a conversation, up to the start of the assistant's reply.
 
-        A string is one user message. The format is ChatML (`<|im_start|>role`, text, `<|im_end|>`), with the
-        model's own default system message when the conversation brings none.
+        The model's own chat template is rendered, as transformers does it. `encode` adds no special tokens to
+        the result, which has them written out.
+
+        Args:
+            messages: Dictionaries with `role` and `content`, or one user message.
+            variables: What the template may read besides: `tools`, `enable_thinking`, `date_string` and others;
+                `add_generation_prompt=False` ends the prompt with the last message.
+
+        Raises:
+            ValueError: the model has no chat template, or the template refuses the conversation.
+            TypeError: the conversation holds other things than text, numbers, lists and dictionaries.
+            ImportError: the package `jinja2` is not installed.
         """
-        if isinstance(messages, str):
-            messages = [{"role": "user", "content": messages}]
-        if self.system_text is not None and (not messages or messages[0]["role"] != "system"):
-            messages = [{"role": "system", "content": self.system_text}, *messages]
-        turns = (f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in messages)
-        return "".join(turns) + "<|im_start|>assistant\n"
+        return self._chat.render(messages, **variables)
 
     def stop(self, *strings: str) -> StopTable:
         """Return the table that stops a `Continue` at the first of these strings, wherever token borders
         fall.
         """
-        special = self.special_tokens
-        table = [b"" if i in special else text for i, text in enumerate(self.token_bytes)]
+        rows = len(self.token_bytes) if self._rows is None else self._rows
+        table = [b"" if i in self.special_tokens else text for i, text in enumerate(self.token_bytes[:rows])]
+        table += [b""] * (rows - len(table))
         return stop_table(table, [string.encode() for string in strings])
-
-
-def tokenizer_from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
-    """Build the tokenizer that GGUF metadata describes (byte-level BPE, kinds `gpt-2` and `smollm`).
-
-    Raises:
-        ModelFileError: the metadata describe another kind of tokenizer.
-    """
-    tk = optional_module("tokenizers")
-    model, kind = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre", "gpt-2")
-    if model != "gpt2" or kind not in _SPLIT_DIGITS:
-        raise ModelFileError(f"The tokenizer {model!r} with pre-tokenizer {kind!r} is not supported.")
-    tokens = metadata["tokenizer.ggml.tokens"]
-    merges = [tuple(line.split(" ", 1)) for line in metadata["tokenizer.ggml.merges"]]
-    core = tk.Tokenizer(tk.models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=merges))
-    byte_level = tk.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    digits = [tk.pre_tokenizers.Digits(individual_digits=True)] if _SPLIT_DIGITS[kind] else []
-    core.pre_tokenizer = tk.pre_tokenizers.Sequence([*digits, byte_level])
-    core.decoder = tk.decoders.ByteLevel()
-    kinds = np.asarray(metadata.get("tokenizer.ggml.token_type", np.ones(len(tokens))))
-    special = np.flatnonzero(kinds == _CONTROL)
-    core.add_special_tokens([tk.AddedToken(tokens[i], special=True, normalized=False) for i in special])
-    own = np.flatnonzero(kinds == _USER_DEFINED)
-    core.add_tokens([tk.AddedToken(tokens[i], normalized=False) for i in own])
-    return Tokenizer(
-        core,
-        special_tokens=special.tolist(),
-        system_text=_system_text(metadata.get("tokenizer.chat_template")),
-    )
-
-
-def tokenizer_from_json(path: Path, chat_template: str | None = None) -> Tokenizer:
-    """Load a `tokenizer.json`.
-
-    Raises:
-        ModelFileError: the file is absent or cannot be read.
-    """
-    tk = optional_module("tokenizers")
-    if not path.is_file():
-        raise ModelFileError(f"{path} does not exist; a model folder needs its tokenizer.json.")
-    try:
-        core = tk.Tokenizer.from_file(str(path))
-        added = json.loads(path.read_text(encoding="utf-8")).get("added_tokens", [])
-    except Exception as problem:  # the package raises bare Exception
-        raise ModelFileError(f"{path} is not a readable tokenizer file: {problem}") from None
-    special = [token["id"] for token in added if token.get("special")]
-    return Tokenizer(core, special_tokens=special, system_text=_system_text(chat_template))
-
-
-def _system_text(template: str | None) -> str | None:
-    """The default system message written into a ChatML template, if there is one."""
-    found = re.search(r"<\|im_start\|>system\\?n?\s*(.*?)<\|im_end\|>", template or "", re.DOTALL)
-    return found.group(1).removeprefix("\\n") if found and "{" not in found.group(1) else None
-
-
-def _byte_alphabet() -> dict[str, int]:
-    """The printable character that stands for each byte in byte-level BPE, inverted."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in plain]
-    return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(others)}
-
-
-_BYTES = _byte_alphabet()
-
-
-def _piece_bytes(piece: str) -> bytes:
-    """The bytes of a vocabulary entry, in byte-level spelling, or with `▁` for a space and `<0x0A>` for a
-    byte.
-    """
-    if match := _BYTE_TOKEN.fullmatch(piece):
-        return bytes([int(match.group(1), 16)])
-    if all(character in _BYTES for character in piece):
-        return bytes(_BYTES[character] for character in piece)
-    return piece.replace("\u2581", " ").encode()

@@ -1,6 +1,5 @@
 """Model files: what is written comes back, and what is broken is refused in one sentence."""
 
-import json
 from dataclasses import replace
 
 import gguf
@@ -8,100 +7,14 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
-import safetensors.numpy
-import tokenizers
 from gguf import quants
 
-from probinf.lm import LlamaConfig, ModelFileError, load_model
+from probinf.lm import ModelFileError, load_model
 from probinf.lm._gguf_quants import dequantize
-from probinf.lm._llama_gguf import _NAMES as GGUF_NAMES
-from probinf.lm._safetensors import _NAMES as HF_NAMES
+from tests.lm.files import WIDE, vocabulary, write_folder, write_gguf
 from tests.lm.models import CONFIG, random_tensors
 
-# Quantized rows come in blocks of 32 numbers.
-WIDE = LlamaConfig(
-    vocabulary_size=262,
-    dimension=32,
-    layers=1,
-    heads=4,
-    key_value_heads=2,
-    head_dimension=8,
-    hidden_dimension=64,
-    context_length=64,
-)
 KINDS = [gguf.GGMLQuantizationType[name] for name in ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q8_0", "Q5_0")]
-
-
-def stored_name(name, names, layer):
-    prefix, _, last = name.rpartition(".")
-    return f"{prefix.replace('layer', layer)}.{names[last]}" if prefix else names[last]
-
-
-def interleaved(weight, heads):
-    """Rows in the order that GGUF files keep: the two halves of each head, alternating."""
-    rows = weight.reshape(heads, 2, weight.shape[0] // heads // 2, -1)
-    return np.stack([rows[:, 0], rows[:, 1]], axis=2).reshape(weight.shape)
-
-
-def vocabulary():
-    """256 bytes in byte-level spelling, three merges, and three special tokens."""
-    letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    merges = ["h e", "l l", "he ll"]
-    return letters + [merge.replace(" ", "") for merge in merges] + [
-        "<|im_start|>",
-        "<|im_end|>",
-        "<own>",
-    ], merges
-
-
-def write_gguf(path, tensors, *, kind=gguf.GGMLQuantizationType.F32, architecture="llama"):
-    writer = gguf.GGUFWriter(str(path), architecture)
-    writer.add_block_count(WIDE.layers)
-    writer.add_context_length(WIDE.context_length)
-    writer.add_embedding_length(WIDE.dimension)
-    writer.add_feed_forward_length(WIDE.hidden_dimension)
-    writer.add_head_count(WIDE.heads)
-    writer.add_head_count_kv(WIDE.key_value_heads)
-    writer.add_layer_norm_rms_eps(WIDE.norm_epsilon)
-    tokens, merges = vocabulary()
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(tokens)
-    writer.add_token_types([1] * 259 + [3, 3, 4])
-    writer.add_token_merges(merges)
-    writer.add_eos_token_id(260)
-    writer.add_chat_template("<|im_start|>system\\nBe brief<|im_end|>\\n{{ messages }}")
-    for name, value in tensors.items():
-        if name.endswith((".query", ".key")):
-            value = interleaved(value, WIDE.heads if name.endswith("query") else WIDE.key_value_heads)
-        if value.ndim == 1 or kind == gguf.GGMLQuantizationType.F32:
-            writer.add_tensor(stored_name(name, GGUF_NAMES, "blk"), value)
-        else:
-            packed = quants.quantize(value, kind)
-            writer.add_tensor(stored_name(name, GGUF_NAMES, "blk"), packed, raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
-
-
-def write_folder(folder, tensors, dtype=np.float32, **changes):
-    folder.mkdir()
-    settings = {
-        "model_type": "llama", "vocab_size": CONFIG.vocabulary_size, "hidden_size": CONFIG.dimension,
-        "num_hidden_layers": CONFIG.layers, "num_attention_heads": CONFIG.heads,
-        "num_key_value_heads": CONFIG.key_value_heads, "head_dim": CONFIG.head_dimension,
-        "intermediate_size": CONFIG.hidden_dimension, "max_position_embeddings": CONFIG.context_length,
-        "rms_norm_eps": CONFIG.norm_epsilon, "rope_theta": CONFIG.rope_base, "eos_token_id": 3,
-    }  # fmt: skip
-    (folder / "config.json").write_text(json.dumps(settings | changes))
-    named = {stored_name(k, HF_NAMES, "model.layers"): v.astype(dtype) for k, v in tensors.items()}
-    safetensors.numpy.save_file(named, folder / "model.safetensors")
-    core = tokenizers.Tokenizer(tokenizers.models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]))
-    core.add_special_tokens(["<end>"])
-    core.save(str(folder / "tokenizer.json"))
-    return folder
 
 
 def matrices(lm):
