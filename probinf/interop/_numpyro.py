@@ -22,7 +22,8 @@ from numpyro.infer import init_to_uniform
 
 from probinf._choice import check_key
 from probinf._measure import Distribution, Factor, Measure
-from probinf.interop._numpyro_sites import Sites, constrain_sites, inspect_sites, log_terms, unconstrain_sites
+from probinf.interop._numpyro_arguments import read_arguments
+from probinf.interop._numpyro_sites import Sites, constrain_sites, log_terms, unconstrain_sites
 from probinf.interop._numpyro_start import find_starts
 
 # Draws at which a new model's densities must make sense.
@@ -155,8 +156,10 @@ class NumpyroLikelihood(Factor):
 def from_numpyro(model: Callable[..., Any], *args: Any, **kwargs: Any) -> NumpyroModel:
     """A numpyro model called with its data, as prior, likelihood and posterior on unconstrained values.
 
-    `from_numpyro(model, x, y=y)` reads what `model(x, y=y)` states. Arrays and floats among the arguments become
-    leaves; everything else (sizes, flags) is part of the program. Supports may depend on other sites; a mask or a
+    `from_numpyro(model, x, y=y)` reads what `model(x, y=y)` states. Arrays, numeric columns of pandas
+    and floats among the arguments become leaves; everything else (sizes, flags, data frames, namespaces) is part of the
+    program, as is an array that the model reads in Python or by NumPy, as in `np.unique(group)`: these are copied, and
+    others compile anew. Supports may depend on other sites; a mask or a
     scale may stand on observed sites only, since a masked or scaled prior is not the law that one samples.
 
     Plain densities need no adapter: `Density("name", log_fn)` is a likelihood, and any object with `sample(key)` and
@@ -166,16 +169,11 @@ def from_numpyro(model: Callable[..., Any], *args: Any, **kwargs: Any) -> Numpyr
     sites that a Python branch decides, a model that observes nothing or has nothing latent, and densities that are
     NaN or infinite at draws from the prior.
     """
-    args, kwargs = jax.tree.map(_leaf, (args, kwargs))
-    sites = inspect_sites(model, args, kwargs)
+    args, kwargs, sites = read_arguments(model, args, kwargs)
     program = NumpyroModel(model, args, kwargs, sites)
     if not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((args, kwargs))):
         _check_finite(program)
     return program
-
-
-def _leaf(x: Any) -> Any:
-    return jnp.asarray(x) if isinstance(x, (float, np.ndarray, np.generic)) else x
 
 
 @eqx.filter_jit

@@ -10,9 +10,39 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 from numpyro.distributions.transforms import biject_to
 from numpyro.handlers import seed, substitute, trace
+from numpyro.primitives import Messenger
+
+# What JAX raises where Python or NumPy needs a value that is known at the run of the program only.
+_UNKNOWN = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.NonConcreteBooleanIndexError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
+class UndecidedError(ValueError):
+    """The model reads in Python what is not a constant of the program."""
+
+
+class Held:
+    """An argument that is a constant of the program: `value` as the caller gave it, and its `content` to compare."""
+
+    def __init__(self, value: Any, content: bytes | int):
+        self.value, self.content = value, content
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Held) and self.content == other.content
+
+    def __hash__(self) -> int:
+        return hash(self.content)
+
+    def __repr__(self) -> str:
+        return f"Held({type(self.value).__name__})"
 
 
 class Sites(NamedTuple):
@@ -44,7 +74,13 @@ def inspect_sites(model: Callable[..., Any], args: tuple, kwargs: dict[str, Any]
     """
 
     def shapes(key: PRNGKeyArray, args: tuple, kwargs: dict[str, Any]) -> tuple[dict, dict]:
-        sites = trace(seed(model, key)).get_trace(*args, **kwargs)
+        run = trace(seed(_NoKeys(model), key))
+        try:
+            sites = _sites(run, args, kwargs)
+        except Exception as error:
+            if isinstance(error, _UNKNOWN) or isinstance(getattr(error, "obj", None), Tracer):
+                raise _undecided(run.trace) from error
+            raise
         _check(sites)
         latent = _latent(sites)
         return {k: v["value"] for k, v in latent.items()}, {k: _inverse(v, v["value"]) for k, v in latent.items()}
@@ -55,11 +91,6 @@ def inspect_sites(model: Callable[..., Any], args: tuple, kwargs: dict[str, Any]
     except NotImplementedError as error:
         raise ValueError(
             "a latent site cannot be drawn, so it is improper or has no sampler: give it a proper prior"
-        ) from error
-    except jax.errors.ConcretizationTypeError as error:
-        raise ValueError(
-            "the model decides in Python on a value that it draws, or on its data: use jnp.where, or pass what decides "
-            "as an int, so that the sites are fixed"
         ) from error
     constrained, unconstrained = ({k: v.shape for k, v in side.items()} for side in found)
     return Sites(tuple(constrained.items()), tuple(unconstrained.items()))
@@ -85,7 +116,7 @@ def unconstrain_sites(
 ) -> dict[str, Array]:
     """Unconstrained images of the model's own `values`, or of a draw with `key`."""
     placed = seed(model, key) if values is None else substitute(model, data=values)
-    sites = trace(placed).get_trace(*args, **kwargs)
+    sites = _sites(trace(placed), args, kwargs)
     return {name: _inverse(site, site["value"]) for name, site in _latent(sites).items()}
 
 
@@ -93,7 +124,7 @@ def initial_sites(
     model: Callable[..., Any], args: tuple, kwargs: dict[str, Any], key: PRNGKeyArray, strategy: Callable[..., Any]
 ) -> dict[str, Array]:
     """Unconstrained images of what a strategy of numpyro proposes for the latent sites."""
-    sites = trace(substitute(seed(model, key), substitute_fn=strategy)).get_trace(*args, **kwargs)
+    sites = _sites(trace(substitute(seed(model, key), substitute_fn=strategy)), args, kwargs)
     return {name: _inverse(site, site["value"]) for name, site in _latent(sites).items()}
 
 
@@ -109,7 +140,36 @@ def log_terms(
 
 def _at(model: Callable[..., Any], args: tuple, kwargs: dict[str, Any], values: dict[str, Array]) -> dict[str, Any]:
     """The run of the model at unconstrained values: each support is known only where its site is reached."""
-    return trace(substitute(model, substitute_fn=functools.partial(_forward, values))).get_trace(*args, **kwargs)
+    return _sites(trace(substitute(model, substitute_fn=functools.partial(_forward, values))), args, kwargs)
+
+
+def _sites(run: trace, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The sites of a traced run; constants are given to the model as the caller gave them."""
+    args, kwargs = jax.tree.map(lambda leaf: leaf.value if isinstance(leaf, Held) else leaf, (args, kwargs))
+    return run.get_trace(*args, **kwargs)
+
+
+class _NoKeys(Messenger):
+    """Refuses keys for draws that are no sites."""
+
+    def process_message(self, msg: Any) -> None:
+        if msg["type"] == "prng_key":
+            raise ValueError(
+                "the model asks for numpyro.prng_key(), so its density would be random: pass the key as an argument, "
+                "or draw with numpyro.sample"
+            )
+
+
+def _undecided(sites: dict[str, Any]) -> UndecidedError:
+    """The refusal of a run that ended after these sites."""
+    who = "the model"
+    for name, site in _latent(sites).items():
+        if site["fn"].support.is_discrete:
+            who = f"latent site '{name}' is discrete, and the model"
+    return UndecidedError(
+        f"{who} decides in Python or NumPy on a value that it draws, or that jax.numpy computes from its data: use "
+        "jnp.where for what is drawn and NumPy (np.unique, not jnp.unique) for data, so that the sites are fixed"
+    )
 
 
 def _forward(values: dict[str, Array], site: dict[str, Any]) -> Array | None:
