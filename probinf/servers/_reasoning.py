@@ -40,7 +40,8 @@ class RemoteReasoning(eqx.Module):
 
     A step ends with a string of `step_end`, which stays in the text, or after `max_tokens_per_step` tokens. A solution
     is finished where the model ends the text, after a step with which it contains `finished` (or `finished(text)` is
-    true), after `max_steps` steps, or after two empty steps in a row.
+    true), after `max_steps` steps, after two empty steps in a row, or cut off where the server's context is full: with
+    a step that the server made shorter than `max_tokens_per_step`, or where it has no room for another one.
 
     Law of a round: each unfinished lane writes its next step, with text of the server's law given prompt and text so
     far. A lane whose request failed, retries and all, stays as it is, does not count as advanced (its potential is
@@ -54,10 +55,11 @@ class RemoteReasoning(eqx.Module):
     the same sampler, and the run goes on where it broke off: nothing that was paid for is asked again. The values carry
     no weights: none are missing where every round resamples (all are equal then), but `log_z` counts from there.
 
-    seeded: send seeds made from the JAX key, so that the same key asks for the same texts.
+    seeded: send seeds made from the JAX key, so that the same key asks for the same texts; None leaves it to the
+    client's dialect.
 
-    Raises: ValueError where a knob is below one, a temperature negative, or a stop string empty; TypeError where the
-    reward is none.
+    Raises: ValueError where a knob is below one, a temperature negative, or the prompt or a stop string empty;
+    TypeError where the reward is none.
     """
 
     client: Completes = eqx.field(static=True)
@@ -83,13 +85,15 @@ class RemoteReasoning(eqx.Module):
         finished: str | Callable[[str], bool] | None = None,
         temperature: float = 1.0,
         spare_rounds: int = 3,
-        seeded: bool = True,
+        seeded: bool | None = None,
     ) -> None:
         if max_steps < 1 or max_tokens_per_step < 1 or spare_rounds < 0:
             raise ValueError(
                 f"max_steps and max_tokens_per_step must be at least 1 and spare_rounds at least 0, got {max_steps}, "
                 f"{max_tokens_per_step} and {spare_rounds}"
             )
+        if not prompt:
+            raise ValueError("the prompt is empty: a completion needs a text to go on from")
         if not temperature >= 0:
             raise ValueError(f"the temperature must not be negative, got {temperature}")
         if not isinstance(reward, TextReward):
@@ -102,7 +106,8 @@ class RemoteReasoning(eqx.Module):
         self.client, self.prompt, self.reward = client, prompt, reward
         self.longest, self.max_tokens_per_step, self.step_end = max_steps, max_tokens_per_step, ends
         self.finished, self.temperature = finished, temperature
-        self.spare_rounds, self.seeded = spare_rounds, seeded
+        self.spare_rounds = spare_rounds
+        self.seeded = bool(getattr(client, "seeded", True)) if seeded is None else seeded
 
     @property
     def max_steps(self) -> int:
@@ -201,8 +206,12 @@ class RemoteStep(Distribution):
         active = [i for i, lane in enumerate(lanes) if not lane.finished and i not in resumed]
         drafts: dict[int, Completion | Failure] = {i: d for i in active if (d := lanes[i].draft) is not None}
         drafts |= self._write(key, n, lanes, [i for i in active if i not in drafts])
+        # Before the first step there is nothing to finish: the prompt itself is too long.
+        full = {i for i, d in drafts.items() if isinstance(d, Failure) and d.no_room and lanes[i].steps}
+        drafts = {i: draft for i, draft in drafts.items() if i not in full}
         written = {i: draft for i, draft in drafts.items() if isinstance(draft, Completion)}
         lanes = [_kept(lane, drafts.get(i), i in resumed) for i, lane in enumerate(lanes)]
+        lanes = [_cut_off(lane) if i in full else lane for i, lane in enumerate(lanes)]
         scores = dict(
             zip(written, self._score([lanes[i].text + d.text for i, d in written.items()], lanes), strict=True)
         )
@@ -248,7 +257,8 @@ class RemoteStep(Distribution):
         """The lane with one step more."""
         writer, text = self.writer, lane.text + draft.text
         empty = lane.empty + 1 if draft.text == (draft.stop or "") else 0
-        ended = draft.finish_reason == "end" or lane.steps + 1 >= writer.longest or empty >= 2
+        cut_off = draft.finish_reason == "cut_off"
+        ended = cut_off or draft.finish_reason == "end" or lane.steps + 1 >= writer.longest or empty >= 2
         return dataclasses.replace(
             lane,
             text=text,
@@ -259,6 +269,7 @@ class RemoteStep(Distribution):
             tokens=None if lane.tokens is None or draft.tokens is None else lane.tokens + draft.tokens,
             empty=empty,
             draft=None,
+            cut_off=cut_off,
         )
 
     def _answered(self, text: str) -> bool:
@@ -290,6 +301,11 @@ def _kept(lane: RemoteSolution, draft: Completion | Failure | None, resumed: boo
     if resumed:
         return dataclasses.replace(lane, advanced=True, uncounted=False)
     return dataclasses.replace(lane, advanced=False, draft=draft if isinstance(draft, Completion) else None)
+
+
+def _cut_off(lane: RemoteSolution) -> RemoteSolution:
+    """The lane where the server has no room for another step."""
+    return dataclasses.replace(lane, finished=True, cut_off=True)
 
 
 def _broken_off(lanes: list[RemoteSolution]) -> list[RemoteSolution]:

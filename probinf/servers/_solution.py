@@ -14,9 +14,10 @@ class RemoteSolution:
     """One solution: the value of a lane.
 
     text: all steps so far, with the stop strings between them. log_odds: of the reward after each step, in nats.
-    finished: nothing follows. advanced: whether the latest round wrote a step. log_prob: of the text, in nats as the
-    server counts it, None where it does not. tokens: written on the way to this text, None where unknown. failures: the
-    rounds in which the lane did not get its step.
+    finished: nothing follows. cut_off: whether it is finished because the server's context is full. advanced: whether
+    the latest round wrote a step. log_prob: the sum of the steps' (see `Completion`), in nats; None where the server
+    does not give all of them. tokens: written on the way to this text, None where unknown. failures: the rounds in
+    which the lane did not get its step.
 
     empty: how many of the latest steps are empty. draft: a step that is paid for but has no reward yet. uncounted: the
     round that wrote the latest step was broken off before weights were updated, so the next one is to count it.
@@ -32,6 +33,7 @@ class RemoteSolution:
     empty: int = 0
     draft: Completion | None = None
     uncounted: bool = False
+    cut_off: bool = False
 
     @property
     def steps(self) -> int:

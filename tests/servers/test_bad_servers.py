@@ -167,7 +167,6 @@ STOPS = [
     ({"finish_reason": "stop"}, "ab;", "ab;", ";", "stop"),
     ({"finish_reason": "eos_token"}, "ab", "ab", None, "end"),
     ({"finish_reason": "length"}, "ab", "ab", None, "length"),
-    ({"finish_reason": "stop"}, "ab", "ab;", ";", "stop"),
     (
         {"finish_reason": "stop", "logprobs": {"tokens": ["ab", "!."], "token_logprobs": [-1.0, -0.5]}},
         "ab", "ab!", "!", "stop",
@@ -181,7 +180,9 @@ def test_stop_strings_are_put_back(fields, text, whole, stop, reason):
     assert (answer.text, answer.stop, answer.finish_reason) == (whole, stop, reason)
 
 
-def test_an_unclear_stop_can_count_as_the_end():
+def test_an_unclear_stop_counts_as_the_only_stop_string_or_as_the_end():
+    (answer,), _ = asked(lambda i, body: choices("ab", finish_reason="stop"), stop=[";"])
+    assert (answer.text, answer.finish_reason) == ("ab;", "stop")
     (answer,), _ = asked(lambda i, body: choices("ab", finish_reason="stop"), stop=[";"], unclear_stop="end")
     assert (answer.text, answer.finish_reason) == ("ab", "end")
 
