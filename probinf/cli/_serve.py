@@ -20,9 +20,12 @@ def run(options: argparse.Namespace) -> int:
     """
     reward = None if options.reward is None else reward_function(options.reward)
     model = load(options.model)
-    server = ModelServer(Engine(model.lm, model.tokenizer, model.name), reward, host=options.host, port=options.port)
+    # What the user typed is easier to repeat than what the file calls itself.
+    name = Path(options.model).expanduser().resolve().name.removesuffix(".gguf")
+    engine = Engine(model.lm, model.tokenizer, name)
+    server = ModelServer(engine, reward, host=options.host, port=options.port, aliases=[model.name])
     reach = "only this machine can reach it" if _is_loopback(options.host) else "without password, for all who reach it"
-    print(f"serving {model.name} at {server.url} ({reach}); stop with Ctrl-C", flush=True)
+    print(f"serving {name} at {server.url} ({reach}); stop with Ctrl-C", flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -9,10 +9,12 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Sequence
+import urllib.parse
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from probinf.servers._dialects import DIALECTS
 from probinf.servers._engine import Engine, Written
 
 # A reward of a response, or one of each of its steps.
@@ -22,34 +24,51 @@ _LONGEST_BODY = 1 << 22  # bytes
 _MOST_TOKENS = 1 << 14
 _SLOWEST = 30.0  # seconds without a byte of the request
 _MOST_STOPS = 16
+_HEALTH, _MODELS, _COMPLETIONS = ("/health", "/v1/health"), "/v1/models", "/v1/completions"
+_POSTS = (_COMPLETIONS, "/v1/rewards")
+_QUEUE = 256  # requests that wait for the model; more of them are asked to come again
+_COME_AGAIN = 1  # seconds
 # What would change the texts, or the form of the answer, with the values that ask for nothing.
 _UNSUPPORTED = {
-    "stream": (False,), "echo": (False,), "suffix": ("",), "best_of": (1,), "top_p": (1,), "top_k": (0, -1),
-    "min_p": (0,), "presence_penalty": (0,), "frequency_penalty": (0,), "repetition_penalty": (1,), "logit_bias": ({},),
+    **{name: (neutral,) for name, neutral in DIALECTS["any"].neutral.items()},
+    "stream": (False,), "echo": (False,), "suffix": ("",), "best_of": (1,), "top_k": (0, -1), "logit_bias": ({},),
 }  # fmt: skip
 
 
 class RequestError(ValueError):
     """A request that cannot be answered; told to the client with a status and a message that names the fix."""
 
-    def __init__(self, message: str, status: int = 400):
+    def __init__(self, message: str, status: int = 400, headers: Mapping[str, str] | None = None):
         super().__init__(message)
-        self.status = status
+        self.status, self.headers = status, headers or {}
 
 
 class ModelServer:
     """Serves `/v1/completions`, `/v1/models`, `/health` and, given a `reward`, `/v1/rewards`.
 
-    Requests wait for each other, since there is one model; the prompts of one request are completed together. There is
-    no password: bind to 127.0.0.1, the default, unless the network is trusted. Port 0 takes a free one. As a context
-    manager it serves from a thread.
+    Requests wait for each other, since there is one model; the prompts of one request are completed together. Beyond
+    `queue` requests at a time the answer is 429. A request may name the model by the engine's name or by one of
+    `aliases`; another name gets 404. There is no password: bind to 127.0.0.1, the default, unless the network is
+    trusted. Port 0 takes a free one. As a context manager it serves from a thread.
 
-    Raises: OSError where the address cannot be bound.
+    Raises: OSError where the address cannot be bound; ValueError for a queue of no request.
     """
 
-    def __init__(self, engine: Engine, reward: Score | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.engine, self.reward = engine, reward
+    def __init__(
+        self,
+        engine: Engine,
+        reward: Score | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        aliases: Sequence[str] = (),
+        queue: int = _QUEUE,
+    ) -> None:
+        if queue < 1:
+            raise ValueError(f"the queue must hold at least 1 request, got {queue}")
+        self.engine, self.reward, self.aliases, self.queue = engine, reward, tuple(aliases), queue
         self._scoring = threading.Lock()
+        self._places = threading.BoundedSemaphore(queue)
         self._http = _Http((host, port), _handler(self))
         self._thread: threading.Thread | None = None
 
@@ -78,9 +97,38 @@ class ModelServer:
     def __exit__(self, *problem: object) -> None:
         self.close()
 
-    def models(self) -> dict[str, Any]:
-        """The answer to /v1/models."""
-        return {"object": "list", "data": [{"id": self.engine.name, "object": "model", "owned_by": "probinf"}]}
+    def look_up(self, path: str) -> dict[str, Any]:
+        """The answer to a GET.
+
+        Raises: RequestError of status 404 for a model that is not served.
+        """
+        if path in _HEALTH:
+            return {"status": "ok"}
+        if path == _MODELS:
+            return {"object": "list", "data": [self._model(self.engine.name)]}
+        return self._model(urllib.parse.unquote(path.removeprefix(f"{_MODELS}/")))
+
+    def _model(self, name: str) -> dict[str, Any]:
+        if name not in (self.engine.name, *self.aliases):
+            also = f", also called {' or '.join(map(repr, self.aliases))}" if self.aliases else ""
+            raise RequestError(f"there is no model {name!r} here: this server has {self.engine.name!r}{also}", 404)
+        return {"id": self.engine.name, "object": "model", "owned_by": "probinf", "aliases": list(self.aliases)}
+
+    def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a POST, after those of the requests that came before.
+
+        Raises: RequestError for what cannot be answered; ValueError for a prompt that cannot.
+        """
+        if not self._places.acquire(blocking=False):
+            told = f"{self.queue} requests are waiting already: come again later"
+            raise RequestError(told, 429, {"Retry-After": str(_COME_AGAIN)})
+        try:
+            name = body.get("model")
+            if name is not None:
+                self._model(name if isinstance(name, str) else repr(name))
+            return self.completions(body) if path == _COMPLETIONS else self.rewards(body)
+        finally:
+            self._places.release()
 
     def completions(self, body: dict[str, Any]) -> dict[str, Any]:
         """The answer to /v1/completions."""
@@ -128,6 +176,8 @@ class ModelServer:
 
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
+    # Connections that the system keeps until a thread takes them; some systems allow fewer.
+    request_queue_size = 1024
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -147,27 +197,32 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         timeout = _SLOWEST
 
-        def do_GET(self) -> None:
-            if self.path in ("/health", "/v1/health"):
-                self._send(200, {"status": "ok"})
-            elif self.path == "/v1/models":
-                self._send(200, server.models())
-            else:
-                self._refuse(RequestError(f"there is nothing at {self.path}", 404))
-
-        def do_POST(self) -> None:
-            answer = {"/v1/completions": server.completions, "/v1/rewards": server.rewards}.get(self.path)
+        def _respond(self) -> None:
+            path = self.path.partition("?")[0]
+            methods = _methods(path)
             try:
-                body = self._body()
-                if answer is None:
-                    raise RequestError(f"there is nothing at {self.path}: post to /v1/completions or /v1/rewards", 404)
-                self._send(200, answer(body))
+                if not methods:
+                    posts = " or ".join(_POSTS)
+                    raise RequestError(f"there is nothing at {path}: get {_MODELS}, or post to {posts}", 404)
+                if self.command not in methods:
+                    allowed = {"Allow": ", ".join(methods)}
+                    raise RequestError(f"{path} takes {' and '.join(methods)} only, not {self.command}", 405, allowed)
+                self._send(200, server.answer(path, self._body()) if path in _POSTS else server.look_up(path))
             except RequestError as problem:
                 self._refuse(problem)
             except ValueError as problem:
                 self._refuse(RequestError(str(problem)))
             except Exception as problem:  # the server outlives whatever a model or a reward raises
                 self._refuse(RequestError(f"{type(problem).__name__}: {problem}", 500))
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = _respond
+
+        def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+            """What the standard library refuses, in JSON like everything else."""
+            del explain
+            if self.request_version == "HTTP/0.9":  # it stands for a line that was not understood, too
+                self.request_version = self.protocol_version
+            self._refuse(RequestError(message or self.responses[code][0], code))
 
         def _body(self) -> dict[str, Any]:
             length = self.headers.get("Content-Length", "")
@@ -186,22 +241,32 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
         def _refuse(self, problem: RequestError) -> None:
             # What is left of the body would be read as the next request.
             self.close_connection = True
-            self._send(problem.status, {"error": {"message": str(problem), "type": "invalid_request_error"}})
+            told = {"error": {"message": str(problem), "type": "invalid_request_error"}}
+            self._send(problem.status, told, problem.headers)
 
-        def _send(self, status: int, answer: dict[str, Any]) -> None:
+        def _send(self, status: int, answer: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
             content = json.dumps(answer).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
+            fixed = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+            for name, value in (fixed | dict(headers or {})).items():
+                self.send_header(name, value)
             if self.close_connection:
                 self.send_header("Connection", "close")
             self.end_headers()
-            self.wfile.write(content)
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Quiet: a run asks thousands of times."""
 
     return Handler
+
+
+def _methods(path: str) -> tuple[str, ...]:
+    """The HTTP methods that a path takes, none where there is nothing."""
+    if path in _POSTS:
+        return ("POST",)
+    return ("GET", "HEAD") if path in _HEALTH or path == _MODELS or path.startswith(f"{_MODELS}/") else ()
 
 
 def _choice(index: int, text: Written, logprobs: bool) -> dict[str, Any]:

@@ -1,11 +1,15 @@
 """Our own server on loopback: its law, what it refuses, and the particle filter over it, end to end."""
 
+import http.client
 import json
 import math
+import socket
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +21,7 @@ from probinf.cli import main
 from probinf.lm import TableLM, enumerate_sequences
 from probinf.samplers import Odds, reasoning_filter
 from probinf.servers import Completion, CompletionClient, Engine, ModelServer, RemoteReasoning, RemoteReward
-from probinf.servers._engine import _Lane
+from probinf.servers._engine import Written, _Lane
 from tests.lm.models import full_log_probs, random_tensors
 from tests.servers.models import PIECES, LetterCodec, reward_of, tiny_engine, tiny_llama
 
@@ -189,6 +193,12 @@ def test_models_and_health(server):
         ("/v1/completions", {"prompt": "a", "n": 257}, 400, "n must be"),
         ("/v1/completions", {"prompt": "a", "top_p": 0.9}, 400, "top_p is not supported"),
         ("/v1/completions", {"prompt": "a", "stream": True}, 400, "stream is not supported"),
+        ("/v1/completions", {"prompt": "a", "typical_p": 0.9}, 400, "typical_p is not supported"),
+        ("/v1/completions", {"prompt": "a", "mirostat": 2}, 400, "mirostat is not supported"),
+        ("/v1/completions", {"prompt": "a", "model": "gpt-4"}, 404, "no model 'gpt-4' here: this server has 'tiny'"),
+        ("/v1/completions", {"prompt": "a", "model": 5}, 404, "no model '5' here"),
+        ("/v1/rewards", {"input": [], "model": "prm"}, 404, "no model 'prm' here: this server has 'tiny'"),
+        ("/v1/models/gpt-4", None, 404, "no model 'gpt-4' here"),
         ("/v1/completions", {"prompt": ["a"] * 2, "n": 200}, 400, "send several requests"),
         ("/v1/rewards", {"input": ["a"]}, 400, "input must be"),
         ("/v1/other", {}, 404, "nothing at /v1/other"),
@@ -198,6 +208,102 @@ def test_models_and_health(server):
 def test_what_cannot_be_answered_is_told(server, path, body, status, told):
     code, answer = plain(server, path, body)
     assert code == status and told in answer["error"]["message"]
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/completions", "/v1/rewards", "/v1/models", "/v1/models/tiny", "/health", "/", "/x"]
+)
+def test_every_method_at_every_path_gets_json(server, path):
+    host, port = server.url.removeprefix("http://").removesuffix("/v1").split(":")
+    codes = {}
+    for method in METHODS:
+        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        connection.request(method, path, b"{}", {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        codes[method] = answer.status
+        assert answer.headers["Content-Type"] == "application/json"
+        assert content == b"" if method == "HEAD" else "error" in json.loads(content) or answer.status == 200
+        assert (answer.headers["Allow"] is not None) == (answer.status == 405)
+    known = path not in ("/", "/x")
+    looks, posts = known and path.count("/") < 4 and not path.endswith(("completions", "rewards")), not known
+    assert codes["DELETE"] == codes["PUT"] == (405 if known else 404) and codes["PROPFIND"] == 501
+    assert codes["GET"] == codes["HEAD"] == (200 if looks else 404 if posts else 405)
+
+
+@pytest.mark.parametrize(
+    "line", [b"NONSENSE\r\n\r\n", b"GET /health HTTP/9.9\r\n\r\n", b"GET /" + b"x" * 70000 + b" HTTP/1.1"]
+)
+def test_a_request_that_is_not_http_gets_json(server, line):
+    host, port = server.url.removeprefix("http://").removesuffix("/v1").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(line)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert answer.status in (400, 414, 505) and "error" in json.loads(answer.read())
+
+
+def test_a_model_has_a_short_name_and_aliases():
+    with ModelServer(tiny_engine(), aliases=["Tiny 23 Random"]) as server:
+        for name in ("tiny", "Tiny 23 Random"):
+            body = {"model": name, "prompt": "a", "max_tokens": 1}
+            assert plain(server, "/v1/completions", body)[1]["model"] == "tiny"
+            code, found = plain(server, f"/v1/models/{urllib.parse.quote(name)}")
+            assert code == 200 and found["id"] == "tiny" and found["aliases"] == ["Tiny 23 Random"]
+        code, answer = plain(server, "/v1/completions", {"model": "other", "prompt": "a"})
+        assert code == 404 and "has 'tiny', also called 'Tiny 23 Random'" in answer["error"]["message"]
+
+
+class SlowEngine(Engine):
+    """Takes its time, one request after the other."""
+
+    def __init__(self):
+        super().__init__(tiny_llama(), LetterCodec(), "slow")
+        self.lock, self.begun = threading.Lock(), threading.Event()
+
+    def complete(self, prompts, *, max_tokens, temperature, stop, seed):
+        self.begun.set()
+        with self.lock:
+            time.sleep(0.02)
+        return [Written(prompt, None, True, ("a",), (-1.0,)) for prompt in prompts]
+
+
+def test_requests_at_once_are_answered_in_turn():
+    """They come before the server takes the first one; the listening queue of the standard library holds five."""
+    server = ModelServer(SlowEngine())
+    host, port = server.url.removeprefix("http://").removesuffix("/v1").split(":")
+    connections = [http.client.HTTPConnection(host, int(port), timeout=1) for _ in range(40)]
+    for connection in connections:
+        connection.connect()
+    with server:
+        for i, connection in enumerate(connections):
+            connection.sock.settimeout(30)
+            connection.request("POST", "/v1/completions", json.dumps({"prompt": f"p{i}"}))
+        answers = [json.load(connection.getresponse()) for connection in connections]
+        for connection in connections:
+            connection.close()
+    assert [answer["choices"][0]["text"] for answer in answers] == [f"p{i}" for i in range(40)]
+
+
+def test_requests_beyond_the_queue_are_asked_to_come_again():
+    engine = SlowEngine()
+    with ModelServer(engine, queue=1) as server:
+        with engine.lock, ThreadPoolExecutor(1) as pool:
+            first = pool.submit(plain, server, "/v1/completions", {"prompt": "a"})
+            assert engine.begun.wait(10)
+            code, answer = plain(server, "/v1/completions", {"prompt": "b"})
+            assert code == 429 and "1 requests are waiting already" in answer["error"]["message"]
+            assert plain(server, "/health")[0] == 200
+            engine.lock.release()
+            assert first.result()[0] == 200
+            engine.lock.acquire()
+        assert plain(server, "/v1/completions", {"prompt": "b"})[0] == 200
+    with pytest.raises(ValueError, match="queue must hold at least 1"):
+        ModelServer(engine, queue=0)
 
 
 def test_a_body_that_is_too_long_is_not_read(server):
@@ -236,7 +342,7 @@ def test_a_server_without_reward_or_with_a_broken_one(client):
 
 def test_the_command_serves_on_loopback(monkeypatch, capsys):
     class Loaded:
-        lm, tokenizer, name = tiny_llama(), LetterCodec(), "tiny"
+        lm, tokenizer, name = tiny_llama(), LetterCodec(), "Tiny 23 Random"
 
     seen = {}
 
@@ -251,10 +357,11 @@ def test_the_command_serves_on_loopback(monkeypatch, capsys):
 
     monkeypatch.setattr("probinf.cli._serve.load", lambda path: Loaded())
     monkeypatch.setattr(ModelServer, "serve_forever", until_asked)
-    assert main(["serve", "--reward", "tests.servers.models:reward_of"]) == 0
+    assert main(["serve", "--model", "models/tiny.gguf", "--reward", "tests.servers.models:reward_of"]) == 0
     printed = capsys.readouterr().out
     assert "serving tiny at http://127.0.0.1:" in printed and "only this machine" in printed
-    assert seen["answer"][1]["data"][0]["id"] == "tiny"
+    model = seen["answer"][1]["data"][0]
+    assert (model["id"], model["aliases"]) == ("tiny", ["Tiny 23 Random"])
     assert seen["reward"][1]["data"] == [{"index": 0, "scores": [0.5, 0.75]}]
 
 
