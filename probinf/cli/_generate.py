@@ -152,14 +152,14 @@ def prompt_text(tokenizer: Any, prompt: str) -> str:
 
 
 def reading_bar(bar: Progress) -> Callable[[int, int], None]:
-    """Show how much of a prompt is read: a bar on a terminal, elsewhere a line for each quarter of a long one."""
+    """Show how much of a prompt is read: a bar on a terminal, elsewhere a line for each tenth of a long one."""
     task, shown = bar.add_task("reading the prompt", visible=False), 0
 
     def show(done: int, total: int) -> None:
         nonlocal shown
         bar.update(task, completed=done, total=total, visible=done < total)
-        if bar.disable and total >= _LONG_PROMPT and 4 * done // total > shown:
-            shown = 4 * done // total
+        if bar.disable and total >= _LONG_PROMPT and 10 * done // total > shown:
+            shown = 10 * done // total
             print(f"probinf: read {done} of {total} tokens of the prompt", file=sys.stderr, flush=True)
 
     return show
