@@ -3,25 +3,69 @@
 import operator
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import NamedTuple
 
 import equinox as eqx
 
+from probinf.verifiers._numeral import MINUS, may_go_on, read_numeral
 from probinf.verifiers._verifier import Verifier, check_strength
 
+_OPENING = r"(?:[\s$€£¥*_`\"'(\[]|\\[\[($,;! ]|\\(?:boxed|text|textbf|mathbf|mathrm)\s*\{)*+"
+_STATEMENT = re.compile(
+    rf"(?:the\s+(?:final\s+|correct\s+)?answer\s+is\s*:?|\#\#\#\#|(?=\\boxed\s*\{{))(?P<opening>{_OPENING}"
+    rf"(?:(?P<sign>[{MINUS}+]){_OPENING})?)(?=\.?[0-9]|\\[dt]?frac\s*\{{)",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.…](?![0-9])|[?!\n]")
+_COMMANDS = ("text", "textbf", "mathrm", "mathbf", "quad", "circ", "degree")
+_WORD = r"[^\W\d_]+(?:\^?\{?[0-9]\}?|[²³])?"
+# What may follow a number in its sentence: units, words and marks, but no further number and no operation.
+_FOLLOWING = re.compile(
+    rf"(?:{_WORD}(?:[-'’/·.]{_WORD})*|/{_WORD}|[\s,;:'\"’”“()\[\]{{}}*_`$€£¥°—]|\\[\])$,;! ]|"
+    rf"\^?\\(?:{'|'.join(_COMMANDS)})(?![a-zA-Z]))*"
+)
+_CLOSING = rf"(?:[\s*_`$)\]}}]|\\[\])$,;! ]|\\(?:{'|'.join(_COMMANDS)})\s*\{{?)*"
+_FIRST_WORD = re.compile(rf"{_CLOSING}([^\W\d_]+)")
+# Words that change the number before them.
+_CHANGING = frozenset(
+    "and or to plus minus times over by divided squared cubed factorial mod half halves third thirds quarter quarters "
+    "hundred hundreds thousand thousands million millions billion billions trillion dozen dozens "
+    "e i k n x y z pi π".split()
+)
 _NUMERAL = r"([0-9][0-9,]*)(?:\.([0-9]+))?"
-_STATEMENT = re.compile(rf"the answer is:?\s*\$?(-?){_NUMERAL}", re.IGNORECASE)
 _NUMBER = re.compile(_NUMERAL)
 
 
 class _Stated(NamedTuple):
-    sign: str  # "-" or ""
-    digits: str  # without commas and leading zeros; "" is zero
-    fraction: str  # digits after the point, without trailing zeros
+    value: Fraction | None  # None where the sentence does not state one number of the grammar
+    negative: bool
+    growing: bool  # whether all of it may still be the beginning of another number
+    start: int
 
 
-def _state(sign: str, digits: str, fraction: str | None) -> _Stated:
-    return _Stated(sign, digits.replace(",", "").lstrip("0"), (fraction or "").rstrip("0"))
+def _first_statement(text: str) -> _Stated | None:
+    match = _STATEMENT.search(text)
+    if match is None:
+        return None
+    start, negative = match.end(), match["sign"] not in (None, "+")
+    numeral = read_numeral(text, start)
+    end = _SENTENCE_END.search(text, numeral.end)
+    rest = text[numeral.end : end.start() if end else len(text)]
+    value = numeral.value
+    first = _FIRST_WORD.match(rest)
+    unclosed = match["opening"].count("{") + rest.count("{") - rest.count("}")
+    factorial = text[numeral.end :].startswith("!")
+    changed = first is not None and first[1].casefold() in _CHANGING
+    if changed or factorial or unclosed > 0 or not _FOLLOWING.fullmatch(rest):
+        value = None
+    growing = may_go_on(text, start) and (end is None or end.group() == "." and end.end() == len(text))
+    return _Stated(-value if negative and value is not None else value, negative, growing, match.start())
+
+
+def _plain(digits: str, fraction: str | None) -> tuple[str, str]:
+    """Digits without commas and leading zeros, and those after the point without trailing ones."""
+    return digits.replace(",", "").lstrip("0"), (fraction or "").rstrip("0")
 
 
 def _grows(text: str, end: int) -> bool:
@@ -29,20 +73,42 @@ def _grows(text: str, end: int) -> bool:
     return end == len(text) or text[end:] == "."
 
 
+def _endings(prefix: str) -> Iterable[str]:
+    """Ends that complete a word, a unit's power or a command, and close what is open."""
+    command = re.search(r"\\([a-z]*)$", prefix, re.IGNORECASE)
+    rests = [c[len(command[1]) :] for c in _COMMANDS if c.startswith(command[1])] if command else []
+    for rest in ("", "a", "2", *rests):
+        yield rest
+        for size in range(1, 4):
+            yield rest + "}" * size
+
+
 def _as_integers(values: Iterable[int]) -> tuple[int, ...]:
     return tuple(operator.index(value) for value in values)
 
 
 class Answer(Verifier):
-    """Accepts a text that states "the answer is `value`" (case ignored); the first such statement decides.
+    r"""Accepts a text whose first statement of an answer states `value`, and no other number beside it.
 
-    A statement is those words, an optional colon and dollar sign, and a number; commas in the number are
-    dropped, so "1,200", "1200" and "1200.0" are equal. What follows the first statement does not count: a
-    base model often goes on with a problem of its own. "The answer is 4 + 8 = 12" states 4. Progress:
-    `strength` for each `intermediate` result that stands as a number before the statement, and once more for
-    the right answer.
+    A statement begins with "the answer is" ("final" or "correct" may stand before "answer"), "####" or a box, and goes
+    to the end of its sentence or line. What follows it does not count: a base model often goes on with a problem of
+    its own. The number is read exactly, with its sign (a hyphen or a Unicode minus), as one of
 
-    Law: `alive` is exact: it is false if and only if no continuation is accepted.
+        12, 12.0, .5     a decimal point, always; 1,200, 1 200, 1'200 and 1{,}200 in groups of three, 1,2 is two numbers
+        24/2, \frac{24}{2}                 a fraction of whole numbers, by its value
+        2^10, 2**10, 2^{10}, 2¹⁰            a power of whole numbers
+        5e3, 5 × 10^3, 5 \times 10^{3}     a power of ten
+        50%, 50 percent                     a hundredth of it: 50% is one half, never 50
+
+    in bold, quotes, brackets, a closed box or LaTeX, with a currency before it and units or words after it. The
+    sentence states no single answer where it holds another number ("5 or 6", "4 + 8 = 12", "1 1/2"), an operation
+    ("5!", "12 + x") or a word that changes the number ("12 million", "12 and a half", "5 or six").
+
+    Progress: `strength` for each `intermediate` result that stands as a number before the statement, and once more for
+    a statement whose number is complete.
+
+    Law: `alive` is false only where no continuation is accepted, and exact once the first statement has ended; until
+    then a number may become another one ("2" may become 24/2), and only a wrong sign is dead.
 
     Raises: ValueError when an intermediate result is negative or given twice.
     """
@@ -63,35 +129,29 @@ class Answer(Verifier):
         strength = "" if self.strength == 1.5 else f";strength={self.strength}"
         return f"answer:{self.value}{steps}{strength}"
 
-    def _right(self, stated: _Stated, growing: bool) -> bool:
-        """Whether the number is, or if `growing` may still become, the value."""
-        if self.value != 0 and (stated.sign == "-") != (self.value < 0):
-            return False
-        target = _state("", str(abs(self.value)), None).digits
-        near = target.startswith(stated.digits) if growing else target == stated.digits
-        return near and not stated.fraction
-
     def accepts(self, text: str) -> bool:
-        match = _STATEMENT.search(text)
-        return match is not None and self._right(_state(*match.groups()), growing=False)
+        stated = _first_statement(text)
+        return stated is not None and stated.value == self.value
 
     def alive(self, prefix: str) -> bool:
-        match = _STATEMENT.search(prefix)
-        # only the digits before the point can still come nearer to the value
-        growing = match is not None and match.end() == len(prefix) and match.group(3) is None
-        return match is None or self._right(_state(*match.groups()), growing)
+        stated = _first_statement(prefix)
+        if stated is None:
+            return True
+        if self.value != 0 and stated.negative != (self.value < 0):
+            return False
+        return stated.growing or any(self.accepts(prefix + end) for end in _endings(prefix))
 
     def progress(self, text: str, finished: bool) -> float:
-        match = _STATEMENT.search(text)
-        stated = match is not None and (finished or not _grows(text, match.end()))
-        reasoning = text[: match.start()] if match else text
+        first = _first_statement(text)
+        complete = first is not None and (finished or not first.growing)
+        reasoning = text[: first.start] if first else text
         seen = {
-            _state("", *number.groups())
+            _plain(*number.groups())
             for number in _NUMBER.finditer(reasoning)
-            if finished or match or not _grows(text, number.end())
+            if finished or first or not _grows(text, number.end())
         }
-        found = sum(_state("", str(value), None) in seen for value in self.intermediate)
-        return self.strength * (stated + found)
+        found = sum(_plain(str(value), None) in seen for value in self.intermediate)
+        return self.strength * (complete + found)
 
     def instruction(self) -> str:
         return 'Solve the problem step by step and end with "The answer is" and the number.'

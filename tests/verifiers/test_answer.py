@@ -50,14 +50,17 @@ def test_commas_signs_and_zero():
     ]
     + [
         ("12.0", True),
-        ("12 and 13", True),
-        ("2", False),
-        ("1.", False),
-        ("1 ", False),
-        ("123", False),
+        ("12 apples", True),
+        ("2", True),  # 24/2
+        ("1.", True),  # 1.2e1
+        ("1 ", True),  # 1 200%
         ("-1", False),
+        ("2. ", False),
+        ("2 apples", False),
+        ("12 and 13", False),
+        ("12 + y", False),
     ]
-    + [("12.5", False), ("11. The answer is 12", False)],
+    + [("12.5 ", True), ("12.5 kg", False), ("11. The answer is 12", False)],
 )
 def test_a_number_is_judged_when_it_can_no_longer_become_the_value(number, alive):
     assert (Answer(12).log_potential(f"The answer is {number}", False) > -math.inf) == alive

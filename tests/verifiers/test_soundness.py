@@ -11,7 +11,9 @@ from probinf.verifiers import Answer, JsonObject, Verifier, WordCount, Words, pa
 
 WORDS = "dog|Dog|DOG's|dogs|do|moon|mo| | | |-|'|.|a|_|\n|ß|\ufffd".split("|")
 JSON = '{"|"|{|}|[|]|,|:| |name|"name"|"name": 1|"age": 2|\\u006e|\\|1|-|0|.|e|tr|ue|null|\n|é|\ufffd'.split("|")
-ANSWER = "the answer is |The answer is|: | |$|-|1|2|12|5|0|,|.|.0|x|\n".split("|")
+ANSWER = "the answer is |The answer is|: | |$|-|1|2|12|5|0|,|.|.0|x|\n|/|e|^|%|or| million|\\boxed{|}|**|\u2212".split(
+    "|"
+)
 CASES = {
     "words:dog,moon": WORDS,
     "words:dog,moon;max=3": WORDS,
@@ -128,8 +130,12 @@ def test_living_json_prefixes_have_an_accepted_end(spec, data):
 @given(data=st.data())
 def test_living_answer_prefixes_have_an_accepted_end(spec, data):
     verifier = parse_verifier(spec)
-    prefix = "".join(data.draw(st.lists(st.sampled_from(ANSWER), max_size=8)))
-    ends = ["", "2", "12", "0", " ", " the answer is -12", " the answer is 12", " the answer is 0"]
+    # Once the statement has ended: before that a number may become another one.
+    prefix = "".join(data.draw(st.lists(st.sampled_from(ANSWER), max_size=8))) + "\n"
+    ends = ["", " the answer is -12", " the answer is 12", " the answer is 0"]
+    ends += [
+        f"{stem}{value}{close}" for stem in ("", "\\boxed{") for value in (12, -12, 0) for close in ("", "}", "}}}}")
+    ]
     assert verifier.alive(prefix) == any(verifier.accepts(prefix + end) for end in ends)
 
 
@@ -144,7 +150,7 @@ class HastyAnswer(Answer):
     """Planted bug: judges a number before it is complete."""
 
     def alive(self, prefix: str) -> bool:
-        return super().alive(prefix + " ")
+        return super().alive(prefix + ". ")
 
 
 class HastyJson(JsonObject):
