@@ -1,4 +1,5 @@
 # Two commands are enough: `make figures` and `make test`. They need Python 3.11 or newer and install the rest.
+# `make figures` draws what takes ten minutes together, `make all-figures` everything (some hours).
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +15,7 @@ NEWEST ?= $(shell for python in python3.13 python3.12 $${PYENV_ROOT:-$$HOME/.pye
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; done)
 NEWEST_TESTS := $(addprefix tests/,conformance core kernels samplers interop validity lm)
 
-.PHONY: install figures test test-newest check-quick lint bench docs notebooks wheel clean
+.PHONY: install figures all-figures test test-newest check-quick lint bench docs notebooks wheel clean
 
 install: $(INSTALLED)
 
@@ -27,7 +28,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 figures: install
-	@$(BIN)/probinf figures --budget smoke --out $(OUT)
+	@$(BIN)/probinf figures quick --out $(OUT)
+
+all-figures: install
+	@$(BIN)/probinf figures all --out $(OUT)
 
 lint: install
 	@$(BIN)/ruff check -q .

@@ -22,7 +22,7 @@ def listed() -> str:
     lines = []
     for name in packages():
         module = importlib.import_module(name)
-        for public in sorted(vars(module)):
+        for public in sorted(dir(module)):
             thing = getattr(module, public)
             if not public.startswith("_") and not inspect.ismodule(thing) and is_ours(thing):
                 lines.append(f"{name}.{public}{parameters(thing)}")

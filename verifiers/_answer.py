@@ -155,3 +155,7 @@ class Answer(Verifier):
 
     def instruction(self) -> str:
         return 'Solve the problem step by step and end with "The answer is" and the number.'
+
+    def rejection(self, text: str) -> str:
+        del text
+        return f"it does not state that the answer is {self.value}"

@@ -55,3 +55,9 @@ class JsonObject(Verifier):
     def instruction(self) -> str:
         noun = "key" if len(self.keys) == 1 else "keys"
         return f"Reply with only one JSON object that has the {noun} {spoken(self.keys)}."
+
+    def rejection(self, text: str) -> str:
+        read = read_json_object(text)
+        if read is None or not read.closed:
+            return "it is not one JSON object"
+        return f"it lacks {spoken(tuple(key for key in self.keys if key not in read.keys))}"

@@ -20,7 +20,7 @@ def check_strength(strength: float) -> None:
 class Verifier(eqx.Module):
     """An exact constraint on text, with a potential that guides particles towards it.
 
-    A verifier writes `name`, `accepts` and `alive`, and may write `progress` and `instruction`.
+    A verifier writes `name`, `accepts` and `alive`, and may write `progress`, `instruction` and `rejection`.
 
     Law: if `alive(prefix)` is false, `accepts` is false for the prefix and for each text that starts with it.
     Each finite `progress` is valid: a twist made of `log_potential` is divided out at the end, so it
@@ -48,6 +48,11 @@ class Verifier(eqx.Module):
     def instruction(self) -> str:
         """The constraint as a request to a language model."""
         return f"Write a text that passes this check: {self.name}."
+
+    def rejection(self, text: str) -> str:
+        """Why a finished text that is not accepted fails, as a short clause."""
+        del text
+        return f"{self.name} does not hold"
 
     def log_potential(self, prefix: str, finished: bool) -> float:
         """Log-potential of the text so far, in nats.

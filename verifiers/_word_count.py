@@ -46,3 +46,7 @@ class WordCount(Verifier):
 
     def instruction(self) -> str:
         return f"Write one sentence of exactly {self.count} word{'' if self.count == 1 else 's'}."
+
+    def rejection(self, text: str) -> str:
+        count = read_line(text, finished=True).count
+        return f"it has {count} word{'' if count == 1 else 's'}, not {self.count}"

@@ -81,3 +81,9 @@ class Words(Verifier):
         noun = "word" if len(self.words) == 1 else "words"
         limit = "" if self.max_words is None else f" of at most {self.max_words} words"
         return f"Write one sentence{limit} that contains the {noun} {spoken(self.words)}."
+
+    def rejection(self, text: str) -> str:
+        words = read_line(text, finished=True).words
+        if missing := [word for word in self.words if word.casefold() in self._missing(words)]:
+            return f"it lacks {spoken(tuple(missing))}"
+        return f"it has {len(words)} words, more than {self.max_words}"

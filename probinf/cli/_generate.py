@@ -19,17 +19,18 @@ from rich.table import Table
 from rich.text import Text
 
 from probinf import Factor, Sampler, Status, sample
-from probinf.cli._main import NOTHING_ACCEPTED
+from probinf.cli._exit import DONE, NOTHING_ACCEPTED, interrupted, was_interrupted
 from probinf.cli._models import load
-from probinf.figures import Metered, TextModel
-from probinf.lm import LanguageModel, Prompt, read_prompt
+from probinf.lm import LanguageModel, Metered, Prompt, TextModel, read_prompt
 from probinf.lm._errors import NoChatTemplateError
 from probinf.samplers import best_of_n, particle_filtering
-from probinf.verifiers import Accepted, TextPotential, Verifier, WordCount, Words, count_distinct, parse_verifier
-from probinf.verifiers._lane_texts import lane_texts
+from probinf.verifiers import Accepted, TextPotential, Verifier, WordCount, Words, count_distinct
+from probinf.verifiers._lane_texts import LaneText, lane_texts
 
 _TOKENS_PER_STEP = 8
 _LONG_PROMPT = 512  # tokens that take seconds to read
+# Of the rejected texts, where none was accepted.
+_REJECTED_SHOWN = 5
 
 
 class Watched(Factor):
@@ -63,6 +64,7 @@ class Report(NamedTuple):
 
     `texts` are the different accepted texts, heaviest first, `weights` sum to one over them. `log_z` estimates the log
     of P(accepted), and is null where nothing was. `distinct_successes` sets case and outer punctuation aside.
+    `rejected` are some of the different texts that were not accepted, where none was, each with the reason.
     """
 
     texts: list[str]
@@ -73,35 +75,42 @@ class Report(NamedTuple):
     status: str
     tokens: int
     seconds: float
+    rejected: list[tuple[str, str]]
 
 
 def run(options: argparse.Namespace) -> int:
     """Writes texts and prints them; returns the exit code.
 
-    Raises: ValueError for an empty prompt or one that does not fit, fewer than one particle or token, or an unknown
-    verifier; ModelFileError, ModelDownloadError.
+    Raises: ValueError for an empty prompt or one that does not fit, or fewer than one particle or token;
+    ModelFileError, ModelDownloadError.
     """
     start = time.perf_counter()
-    verifier = parse_verifier(options.verifier)
     if not options.prompt.strip():
         raise ValueError("The prompt is empty: say what the text should be about.")
     if options.particles < 1:
         raise ValueError(f"A run needs at least one particle, got {options.particles}: pass --particles 16.")
     if options.max_tokens < 1:
         raise ValueError(f"A text needs at least one token, got {options.max_tokens}: pass --max-tokens 48.")
-    report = write(load(options.model), verifier, options, start)
+    try:
+        report = write(load(options.model), options.verifier, options, start)
+    except BaseException as problem:
+        if not was_interrupted(problem):
+            raise
+        return interrupted("texts are kept only when all are finished, so the same command starts over.")
     if options.json:
         print(json.dumps(report._asdict()))
     elif report.successes:
         Console().print(_table(report, options.particles))
-    if not report.successes:
-        print(
-            f"probinf: none of the {options.particles} texts was accepted by {verifier.name}: "
-            "use more particles, another seed or an easier constraint.",
-            file=sys.stderr,
-        )
-        return NOTHING_ACCEPTED
-    return 0
+    if report.successes:
+        return DONE
+    if not options.json:
+        Console(stderr=True).print(_rejected_table(report))
+    print(
+        f"probinf: none of the {options.particles} texts was accepted by {options.verifier.name}: "
+        "use more particles, more tokens, another seed or an easier constraint.",
+        file=sys.stderr,
+    )
+    return NOTHING_ACCEPTED
 
 
 def write(model: TextModel, verifier: Verifier, options: argparse.Namespace, start: float) -> Report:
@@ -123,11 +132,13 @@ def write(model: TextModel, verifier: Verifier, options: argparse.Namespace, sta
     cloud = result.particles
     weights = np.asarray(cloud.normalized_weights)
     by_text: dict[str, float] = defaultdict(float)
-    accepted = []
+    accepted, rejected = [], []
     for lane, weight in zip(lane_texts(cloud.values, model.tokenizer, stop), weights, strict=True):
         if weight > 0:
             accepted.append(lane.text)
             by_text[lane.text.strip()] += float(weight)
+        else:
+            rejected.append((lane.text.strip(), _reason(verifier, lane)))
     ranked = sorted(by_text.items(), key=lambda item: -item[1])
     log_z = float(cloud.log_z)
     return Report(
@@ -139,6 +150,7 @@ def write(model: TextModel, verifier: Verifier, options: argparse.Namespace, sta
         status=Status(result.status).name.lower(),
         tokens=int(cloud.values.state.computed.sum()),
         seconds=round(time.perf_counter() - start, 2),
+        rejected=[] if accepted else list(dict.fromkeys(rejected))[:_REJECTED_SHOWN],
     )
 
 
@@ -163,6 +175,15 @@ def reading_bar(bar: Progress) -> Callable[[int, int], None]:
             print(f"probinf: read {done} of {total} tokens of the prompt", file=sys.stderr, flush=True)
 
     return show
+
+
+def _reason(verifier: Verifier, lane: LaneText) -> str:
+    """Why a text was not accepted."""
+    if verifier.accepts(lane.text):
+        return "it was not finished within --max-tokens"
+    if verifier.alive(lane.text) and not lane.finished:
+        return "it was cut off by --max-tokens, and could still have been accepted"
+    return verifier.rejection(lane.text)
 
 
 def _sampler(
@@ -199,4 +220,13 @@ def _table(report: Report, particles: int) -> Table:
     table.add_column("text", overflow="fold")
     for text, weight in zip(report.texts, report.weights, strict=True):
         table.add_row(f"{weight:.3f}", Text(text))
+    return table
+
+
+def _rejected_table(report: Report) -> Table:
+    table = Table(title=f"Some of the rejected texts; {report.tokens} tokens in {report.seconds:.0f} s")
+    table.add_column("text", overflow="fold")
+    table.add_column("why")
+    for text, reason in report.rejected:
+        table.add_row(Text(text), Text(reason))
     return table

@@ -2,16 +2,25 @@
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-FAILED, USAGE, NOTHING_ACCEPTED, INTERRUPTED = 1, 2, 3, 130
+import jax
 
-_EXIT_CODES = (
-    f"exit codes: 0 done; {FAILED} failed, with one sentence that says why; {USAGE} wrong usage; "
-    f"{NOTHING_ACCEPTED} no text was accepted (generate); {INTERRUPTED} interrupted"
-)
+from probinf import __version__
+from probinf.cli._exit import EXIT_CODES, FAILED, USAGE, interrupted, leave, noting_interrupts, was_interrupted
+from probinf.cli._figure_list import figure_list
+from probinf.verifiers import Verifier, parse_verifier
+
+_VERIFIERS = """\
+verifiers (SPEC), each exact:
+  words:lamp,forest,song;max=12   one line that contains all these words, in at most 12 words (max may be left out)
+  count:8                         one line of exactly 8 words
+  json:name,age                   one JSON object with these keys, and nothing else
+  answer:12;intermediate=5,7      a text that states "the answer is 12"; numbers on the way there guide the particles
+  each takes ;strength=1.5 too    how strongly particles are steered, in nats a part met; the law stays the same"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -21,14 +30,27 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+def command() -> NoReturn:
+    """Runs the command line and ends the process: what the script `probinf` calls."""
+    leave(main())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; expected errors become one sentence on stderr.
 
     Raises: SystemExit for wrong usage, and for --help.
     """
     options = _parser().parse_args(arguments)
-    import jax
+    with noting_interrupts():
+        try:
+            return _run(options)
+        except BaseException as problem:
+            if not was_interrupted(problem):
+                raise
+            return interrupted()
 
+
+def _run(options: argparse.Namespace) -> int:
     from probinf.lm import ModelDownloadError
 
     try:
@@ -42,20 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print("probinf: this does not fit in memory: ask for fewer particles or tokens.", file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
-        print("probinf: interrupted; the same command goes on where it can.", file=sys.stderr)
-        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="probinf", description="Probabilistic inference and verification.", epilog=_EXIT_CODES)
+    parser = _Parser(prog="probinf", description="Probabilistic inference and verification.", epilog=EXIT_CODES)
+    parser.add_argument("--version", action="version", version=f"probinf {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_generate(commands)
     _add_figures(commands)
-    models = _add(commands, "models", "download language models")
+    models = _add(commands, "models", "list and download language models")
     actions = models.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
+    _add(actions, "list", "list the known models, their sizes, and which are here", _models_list)
     get = _add(actions, "get", "download a known model, unless it is there, and print its path", _models_get)
-    get.add_argument("name", metavar="NAME", help="a known model, such as smollm2")
+    get.add_argument("name", metavar="NAME", help="a known model, such as smollm2: see `probinf models list`")
     check = _add(commands, "check", "check the laws of all samplers, exactly where they can be enumerated", _check)
     check.add_argument("--planted", action="store_true", help="also show that planted bugs are caught")
     check.add_argument(
@@ -68,11 +89,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_generate(commands: argparse._SubParsersAction) -> None:
     generate = _add(commands, "generate", "write texts that a verifier accepts, with a language model", _generate)
+    generate.formatter_class = argparse.RawDescriptionHelpFormatter
+    generate.epilog = f"{_VERIFIERS}\n\n{_wrapped(EXIT_CODES)}"
     generate.add_argument("prompt", metavar="PROMPT", help="the request, put into the model's chat format")
     generate.add_argument(
-        "--verifier", required=True, metavar="SPEC",
-        help='"words:lamp,forest,song;max=12", "count:8", "json:name,age" or "answer:12"',
-    )  # fmt: skip
+        "--verifier", required=True, type=_verifier, metavar="SPEC", help='such as "words:lamp,song" (all forms below)'
+    )
     generate.add_argument("--method", choices=("particle-filter", "best-of-n"), default="particle-filter")
     generate.add_argument("--particles", type=int, default=16, metavar="N", help="texts written together (16)")
     generate.add_argument("--seed", type=_seed, default=0, metavar="S", help="the same seed gives the same texts (0)")
@@ -90,16 +112,31 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _verifier(text: str) -> Verifier:
+    """Refuses a wrong verifier before anything else is loaded."""
+    try:
+        return parse_verifier(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(_one_line(problem)) from None
+
+
 def _add_figures(commands: argparse._SubParsersAction) -> None:
     figures = _add(commands, "figures", "make figures, their data, and the list of claims", _figures)
-    figures.add_argument("names", nargs="*", metavar="NAME", help="which figures (all)")
-    figures.add_argument("--budget", choices=("smoke", "paper"), default="smoke", help="minutes, or hours (smoke)")
+    figures.formatter_class = argparse.RawDescriptionHelpFormatter
+    figures.epilog = f"{figure_list()}\n\n{_wrapped(EXIT_CODES)}"
+    figures.add_argument(
+        "names", nargs="*", metavar="NAME", help="figures or groups of the list below, or all (default: quick)"
+    )
+    figures.add_argument(
+        "--budget", choices=("smoke", "paper"), default="smoke",
+        help="smoke takes the times of the list; paper is the same with more runs, 4 to 40 times the work (smoke)",
+    )  # fmt: skip
     figures.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="where to (figures)")
     figures.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
-        help="tables of outcomes that some figures read and the package does not have",
+        help="tables of outcomes that imperfect_verifiers_counts needs and the package does not have",
     )
 
 
@@ -127,13 +164,13 @@ def _add(
     help_text: str,
     command: Callable[[argparse.Namespace], int] | None = None,
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=help_text, description=help_text, epilog=_EXIT_CODES)
+    parser = commands.add_parser(name, help=help_text, description=help_text, epilog=EXIT_CODES)
     if command is not None:
         parser.set_defaults(command=command)
     return parser
 
 
-# Each command imports what it needs only when it runs, so that `--help` and mistakes are told at once.
+# Each command imports what is slow only when it runs, so that `--help` and mistakes are told at once.
 def _generate(options: argparse.Namespace) -> int:
     from probinf.cli._generate import run
 
@@ -144,6 +181,14 @@ def _figures(options: argparse.Namespace) -> int:
     from probinf.cli._figures import run
 
     return run(options.names, options.budget, options.out, options.data)
+
+
+def _models_list(options: argparse.Namespace) -> int:
+    from probinf.cli._models import listed
+
+    del options
+    print(listed())
+    return 0
 
 
 def _models_get(options: argparse.Namespace) -> int:
@@ -167,8 +212,6 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _keep_compiled_programs() -> None:
     """Lets later runs reuse what this one compiles, unless the user has a place for that."""
-    import jax
-
     from probinf.lm import cache_folder
 
     if jax.config.values["jax_compilation_cache_dir"] is not None:
@@ -179,6 +222,10 @@ def _keep_compiled_programs() -> None:
     except (OSError, RuntimeError):
         return  # a cache is a convenience; RuntimeError: the user has no home
     jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 100)
 
 
 def _one_line(problem: BaseException) -> str:

@@ -1,7 +1,10 @@
 """Results of parts of a long experiment, kept on disk so that an interrupted run goes on where it was."""
 
+import functools
 import hashlib
 import json
+import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+import probinf
 from probinf._maps import release_programs
 from probinf.figures._atomic import write_text
 
@@ -29,13 +33,30 @@ class Cells:
         """
         if self.folder is None:
             return _computed(compute)
-        path = self.folder / f"{name}-{_digest(settings)}.json"
+        path = self.folder / f"{_plain(name)}-{_digest(settings)}.json"
         stored = _read(path)
         if stored is not None and stored["settings"] == json.loads(json.dumps(settings)):
             return stored["result"]
         result = _computed(compute)
         write_text(path, json.dumps({"settings": settings, "result": result}) + "\n")
         return result
+
+    def count(self) -> int:
+        """How many results the folder holds."""
+        return 0 if self.folder is None else len(list(self.folder.glob("*.json")))
+
+
+@functools.cache
+def code_fingerprint() -> str:
+    """A hash of this package's source and of the version of JAX, for results that are facts about the code."""
+    digest = hashlib.sha256(jax.__version__.encode())
+    # Folders of the package may be links.
+    for folder, folders, files in os.walk(next(iter(probinf.__path__)), followlinks=True):
+        folders.sort()
+        for name in sorted(files):
+            if name.endswith(".py"):
+                digest.update(Path(folder, name).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _computed(compute: Callable[[], Any]) -> Any:
@@ -51,6 +72,11 @@ def fingerprint(module: eqx.Module) -> str:
     for leaf in leaves:
         digest.update(np.asarray(leaf).reshape(-1)[:1024].tobytes())
     return digest.hexdigest()[:16]
+
+
+def _plain(name: str) -> str:
+    """A name that every file system takes."""
+    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def _digest(settings: Mapping[str, Any]) -> str:

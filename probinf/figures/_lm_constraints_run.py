@@ -2,7 +2,7 @@
 
 import zlib
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,31 +11,10 @@ from jaxtyping import PRNGKeyArray
 
 from probinf import sample
 from probinf._particles import log_mean_exp
-from probinf.figures._metered import Metered
-from probinf.lm import LanguageModel
+from probinf.lm import Metered, TextModel
 from probinf.samplers import particle_filtering
 from probinf.verifiers import Accepted, Task, TextPotential, count_distinct
 from probinf.verifiers._lane_texts import lane_texts
-
-
-@runtime_checkable
-class TextModel(Protocol):
-    """A language model with its tokenizer, as `probinf.lm.load_model` returns them."""
-
-    @property
-    def lm(self) -> LanguageModel:
-        """The model."""
-        ...
-
-    @property
-    def tokenizer(self) -> Any:
-        """What turns text into identifiers and back (`encode`, `decode`, `chat`, `stop`)."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """What reports call it."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from probinf.figures._atomic import atomic_path
 from probinf.figures._cells import Cells, fingerprint
-from probinf.figures._lm_constraints_run import TextModel
 from probinf.figures._micro_tasks import MicroTask, clean_answer, micro_tasks
 from probinf.figures._micro_tasks_data import data_path
-from probinf.lm import Continue, LanguageModel, Prompt, decode_block, start_generation
+from probinf.lm import Continue, LanguageModel, Prompt, TextModel, decode_block, start_generation
 
 SAMPLES, TEMPERATURE = 128, 0.8
 # The model is asked about so many distinct answers of every third task.

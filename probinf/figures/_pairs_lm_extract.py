@@ -16,9 +16,8 @@ import numpy as np
 from jaxtyping import Float
 
 from probinf.figures._atomic import atomic_path
-from probinf.figures._lm_constraints_run import TextModel
 from probinf.figures._pairs_lm_questions import LETTERS, PREFIX, pack, questions_path, single_token_words
-from probinf.lm import Prompt, start_generation
+from probinf.lm import Prompt, TextModel, start_generation
 from probinf.lm._llama import Llama
 
 WORDS, LANES = 640, 64

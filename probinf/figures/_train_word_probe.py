@@ -21,9 +21,9 @@ import numpy as np
 from jaxtyping import Float
 
 from probinf import Draw, Particles, spawn
-from probinf.figures._lm_constraints_run import TextModel
 from probinf.figures._word_problem_writer import TEMPERATURE, lane_answers, writer_of
 from probinf.figures._word_problems import STEPS, WordProblem, word_problems
+from probinf.lm import TextModel
 from probinf.lm._linear_probe import LinearProbe, fit_probe, save_probe
 
 TRAINING_PROBLEMS, LANES, FOLDS = 80, 32, 4

@@ -9,11 +9,10 @@ import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from probinf import Chain, Draw, Sampler, Scan
-from probinf.figures._lm_constraints_run import TextModel
 from probinf.figures._side_by_side import run_side_by_side, stages_of
 from probinf.figures._word_problem_writer import lane_answers, writer_of
 from probinf.figures._word_problems import WordProblem
-from probinf.lm import Reasoning, Reward
+from probinf.lm import Reasoning, Reward, TextModel
 from probinf.samplers import Odds, ValueRatio, dvts, reasoning_filter
 
 WIDTH = 4

@@ -6,9 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from probinf.figures._lm_constraints_run import TextModel
 from probinf.figures._word_problems import STEPS, TOKENS_PER_STEP, WordProblem, prompt_text, stated_answer
-from probinf.lm import Generation, Reasoning, Reward, Solutions
+from probinf.lm import Generation, Reasoning, Reward, Solutions, TextModel
 
 TEMPERATURE = 0.6
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -84,10 +85,12 @@ def distribution_transformer_conjugate_data(
     by_dimension, by_components, by_head = [], [], []
     for i, dimension in enumerate(DIMENSIONS):
         told(i, total, f"{dimension}-D")
-        by_dimension.append(_dimension(jax.random.fold_in(key, dimension), dimension, plan))
+        run = partial(_dimension, jax.random.fold_in(key, dimension), dimension, plan)
+        by_dimension.append(cells.get(f"{dimension}d", {"plan": vars(plan)}, run))
     for i, components in enumerate(COMPONENTS):
         told(len(DIMENSIONS) + i, total, f"8-D, {components} components")
-        by_components.append(_components(jax.random.fold_in(key, 100 + components), components, plan))
+        run = partial(_components, jax.random.fold_in(key, 100 + components), components, plan)
+        by_components.append(cells.get(f"8d-{components}", {"plan": vars(plan)}, run))
     for head in HEADS:
         for seed in range(plan.seeds):
             told(total - len(HEADS) * plan.seeds + len(by_head), total, f"{head} head, seed {seed}")
@@ -116,15 +119,15 @@ def _dimension(key: PRNGKeyArray, dimension: int, plan: Plan) -> dict[str, Any]:
     problems = draw_problems(family, problem_key, plan.problems)
     kl = [divergences(q, exact_linear, problems, kl_key, plan.draws) for q in (dt, _gaussian, _prior)]
     found = corrections(dt, LinearLikelihood, linear_evidence, problems, correction_key, plan.corrected)
-    return {"kl": np.array(kl), **found._asdict()}
+    return {name: np.asarray(value).tolist() for name, value in {"kl": kl, **found._asdict()}.items()}
 
 
-def _components(key: PRNGKeyArray, components: int, plan: Plan) -> np.ndarray:
+def _components(key: PRNGKeyArray, components: int, plan: Plan) -> list[float]:
     """The shipped 8-D transformer on priors of other sizes, which it never met above 10."""
     family = linear_gaussian(8, components, least_components=components, points=1)
     problem_key, kl_key = jax.random.split(key)
     problems = draw_problems(family, problem_key, plan.problems)
-    return divergences(load("linear_8d"), exact_linear, problems, kl_key, plan.draws)
+    return divergences(load("linear_8d"), exact_linear, problems, kl_key, plan.draws).tolist()
 
 
 def _head(key: PRNGKeyArray, head: str, seed: int, plan: Plan) -> list[float]:

@@ -64,9 +64,9 @@ def distribution_transformer_sequential_data(
     stream_key, blob_key = jax.random.split(key)
     told(0, plan.seeds + 1, "streams")
     dt = load("linear_2d")
-    kl = jax.vmap(lambda k: stream_divergence(dt, k, plan.updates, plan.divergence))(
-        jax.random.split(stream_key, plan.streams)
-    )
+    streams = jax.vmap(lambda k: stream_divergence(dt, k, plan.updates, plan.divergence))
+    keys = jax.random.split(stream_key, plan.streams)
+    kl = cells.get("streams", vars(plan), lambda: np.asarray(streams(keys)).tolist())
     chain = HamiltonianChain(Logistic, draws=plan.draws, steps=32, step_size=0.03)
     blobs = []
     for seed in range(plan.seeds):

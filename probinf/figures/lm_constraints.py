@@ -19,8 +19,8 @@ from probinf.figures._estimators import pass_at, rejection_success
 from probinf.figures._lm_constraints_claims import lm_constraints_claims as lm_constraints_claims
 from probinf.figures._lm_constraints_curves import add_curves
 from probinf.figures._lm_constraints_plot import plot_lm_constraints as plot_lm_constraints
-from probinf.figures._lm_constraints_run import Settings, TextModel, cell_key, describe, run_cell
-from probinf.lm import get_model, load_model
+from probinf.figures._lm_constraints_run import Settings, cell_key, describe, run_cell
+from probinf.lm import TextModel, get_model, load_model
 from probinf.verifiers import Task, constraint_tasks, count_distinct
 
 Progress = Callable[[int, int, str], None]

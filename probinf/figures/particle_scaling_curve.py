@@ -18,6 +18,7 @@ from probinf.figures._cells import Cells
 from probinf.figures._scaling_arithmetic import ArithmeticBench, run_on_arithmetic
 from probinf.figures._scaling_bench import Cell, Plan, Progress
 from probinf.figures._scaling_claims import Accuracies
+from probinf.figures._scaling_claims import particle_scaling_curve_claims as particle_scaling_curve_claims
 from probinf.figures._scaling_plot import budget_axis, draw_curve, draw_published
 from probinf.figures._scaling_published import BUDGETS, FIGURE_2
 from probinf.figures._scaling_runs import Lanes, Search

@@ -19,7 +19,6 @@ from jaxtyping import Float, PRNGKeyArray
 
 import probinf
 from probinf.figures._cells import Cells, fingerprint
-from probinf.figures._lm_constraints_run import TextModel
 from probinf.figures._particle_scaling_lm_claims import particle_scaling_lm_claims as particle_scaling_lm_claims
 from probinf.figures._particle_scaling_lm_plot import plot_particle_scaling_lm as plot_particle_scaling_lm
 from probinf.figures._train_word_probe import TRAINING_PROBLEMS, probe_path
@@ -27,7 +26,7 @@ from probinf.figures._word_problem_runs import METHODS, NO_ANSWER, SELECTIONS, W
 from probinf.figures._word_problem_writer import TEMPERATURE
 from probinf.figures._word_problems import STEPS, TOKENS_PER_STEP, WordProblem, prompt_text, word_problems
 from probinf.figures.lm_constraints import default_model
-from probinf.lm import Reward
+from probinf.lm import Reward, TextModel
 from probinf.lm._linear_probe import LinearProbe, load_probe
 from probinf.lm._read_along import StateReward
 

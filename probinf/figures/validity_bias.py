@@ -8,6 +8,7 @@ own randomness for few particles, and on independent runs for more.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -19,7 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from matplotlib.figure import Figure
 
 from probinf import Resample, Sampler, spawn
-from probinf.figures._cells import Cells
+from probinf.figures._cells import Cells, code_fingerprint
 from probinf.figures._claims import Claim, Finding
 from probinf.figures._validity_style import BLUE, GRAY, ORANGE, STYLE, title
 from probinf.resampling import Multinomial
@@ -54,7 +55,6 @@ def validity_bias_data(
 
     Raises: ValueError for an unknown budget.
     """
-    del cells
     if budget not in _RUNS:
         raise ValueError(f"budget must be one of {', '.join(_RUNS)}, not {budget!r}.")
     particles = (*_EXACT, *_SAMPLED)
@@ -63,18 +63,21 @@ def validity_bias_data(
         target = small_paths(_STEPS)
     mass = np.exp(target.log_mass)
     z, truth = mass.sum(), mass[target.values.states[:, -1] == 1].sum() / mass.sum()
+    cells = Cells(None) if cells is None else cells
+    settings = {"code": code_fingerprint(), "runs": _RUNS[budget]}
     table = []
     for i, n in enumerate(particles):
         if progress is not None:
             progress(i, len(particles), f"N={n}")
-        table.append(_exact(n) if n in _EXACT else _sampled(n, jax.random.fold_in(key, n), budget))
+        run = partial(_exact, n) if n in _EXACT else partial(_sampled, n, jax.random.fold_in(key, n), budget)
+        table.append(cells.get(f"N={n}", settings, run))
     if progress is not None:
         progress(len(particles), len(particles), "done")
     scale = np.array([1.0, z, z])
     return xarray.Dataset(
         {
-            "mean": (("particles", "estimate"), np.stack([mean for mean, _ in table]) / scale),
-            "error": (("particles", "estimate"), np.stack([error for _, error in table]) / scale),
+            "mean": (("particles", "estimate"), np.array([mean for mean, _ in table]) / scale),
+            "error": (("particles", "estimate"), np.array([error for _, error in table]) / scale),
             "exact": ("particles", np.isin(particles, _EXACT)),
             "truth": truth,
         },
@@ -100,19 +103,21 @@ def _filter() -> Sampler:
     return small_filter(Resample(Multinomial()), _STEPS)
 
 
-def _exact(n: int) -> tuple[np.ndarray, np.ndarray]:
+def _exact(n: int) -> tuple[list[float], list[float]]:
+    """Means of the three estimates on every outcome, and their standard errors: none."""
     with jax.enable_x64(True):
         law = enumerate_law(lambda key, run: run(key), jax.random.key(0), _Estimates(_filter(), n))
-    return law.probability @ np.asarray(law.outputs), np.zeros(3)
+    return (law.probability @ np.asarray(law.outputs)).tolist(), [0.0] * 3
 
 
-def _sampled(n: int, key: PRNGKeyArray, budget: str) -> tuple[np.ndarray, np.ndarray]:
+def _sampled(n: int, key: PRNGKeyArray, budget: str) -> tuple[list[float], list[float]]:
+    """Means of the three estimates over independent runs, and their standard errors."""
     runs = _RUNS[budget]
     sums = [
         np.asarray(_moments(_Estimates(_filter(), n), k), np.float64) for k in jax.random.split(key, runs // _BATCH)
     ]
     first, second = np.mean(sums, axis=0)
-    return first, np.sqrt(np.maximum(second - first**2, 0.0) / runs)
+    return first.tolist(), np.sqrt(np.maximum(second - first**2, 0.0) / runs).tolist()
 
 
 @eqx.filter_jit

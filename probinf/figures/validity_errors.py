@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from jaxtyping import PRNGKeyArray
 from matplotlib.figure import Figure
 
 from probinf.cases import planted_cases, shipped_cases
-from probinf.figures._cells import Cells
+from probinf.figures._cells import Cells, code_fingerprint
 from probinf.figures._claims import Claim, Finding
 from probinf.figures._validity_style import BLUE, GRAY, GREEN, ORANGE, PINK, STYLE, bare_rows, title
 from probinf.validity import KernelCase, Row, SamplerCase, check_case
@@ -42,20 +43,22 @@ def validity_errors_data(
     """Run every check that each case allows.
 
     Variables over `case`: `error` (exact; NaN where randomness is continuous), `worlds`, `p_value` (statistical),
-    `verdict`, `caught_by`, `guarantee`, and `planted`. Nothing is kept in `cells`: a verdict is a fact about this code.
+    `verdict`, `caught_by`, `guarantee`, and `planted`. What `cells` keeps is of use to the same code only.
 
     Raises: ValueError for an unknown budget.
     """
-    del cells
     if budget not in _REPLICATES:
         raise ValueError(f"budget must be one of {', '.join(_REPLICATES)}, not {budget!r}.")
     groups = [shipped_cases() if shipped is None else shipped, planted_cases() if planted is None else planted]
     cases = [case for group in groups for case in group]
+    cells = Cells(None) if cells is None else cells
     rows = []
     for i, case in enumerate(cases):
         if progress is not None:
             progress(i, len(cases), case.name)
-        rows.append(check_case(case, jax.random.fold_in(key, i), replicates=_REPLICATES[budget]))
+        settings = {"code": code_fingerprint(), "case": i, "replicates": _REPLICATES[budget]}
+        check = partial(check_case, case, jax.random.fold_in(key, i), replicates=_REPLICATES[budget])
+        rows.append(Row(*cells.get(case.name, settings, check)))
     if progress is not None:
         progress(len(cases), len(cases), "done")
     dataset = _as_dataset(rows, len(groups[0]))

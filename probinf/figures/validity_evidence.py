@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t as student
 
 from probinf.figures._benchmark_posteriors import BenchmarkPosterior, benchmark_posteriors
-from probinf.figures._cells import Cells
+from probinf.figures._cells import Cells, code_fingerprint
 from probinf.figures._claims import Claim, Finding
 from probinf.figures._evidence_runs import run_nuts, run_tempered
 from probinf.figures._exact_evidence import stochastic_volatility_log_evidence
@@ -58,21 +59,25 @@ def validity_evidence_data(
 
     Raises: ValueError for an unknown budget; ImportError where the data are not installed.
     """
-    del cells
     if not isinstance(budget, Plan) and budget not in PLANS:
         raise ValueError(f"budget must be one of {', '.join(PLANS)}, not {budget!r}.")
     plan = budget if isinstance(budget, Plan) else PLANS[budget]
     told: Progress = progress or (lambda done, total, current: None)
+    cells = Cells(None) if cells is None else cells
+    settings = {"code": code_fingerprint(), "plan": vars(plan)}
     posteriors = benchmark_posteriors()
     tempered, nuts, exact = [], [], []
     for i, posterior in enumerate(posteriors):
         smc_key, nuts_key, exact_key = jax.random.split(jax.random.fold_in(key, i), 3)
         told(3 * i, 3 * len(posteriors), f"{posterior.title}: tempering")
-        tempered.append(run_tempered(posterior, smc_key, plan.particles, plan.seeds))
+        run = partial(run_tempered, posterior, smc_key, plan.particles, plan.seeds)
+        tempered.append(cells.get(f"{posterior.name}-tempered", settings, run))
         told(3 * i + 1, 3 * len(posteriors), f"{posterior.title}: NUTS")
-        nuts.append(run_nuts(posterior, nuts_key, plan.draws))
+        run = partial(run_nuts, posterior, nuts_key, plan.draws)
+        nuts.append(cells.get(f"{posterior.name}-nuts", settings, run))
         told(3 * i + 2, 3 * len(posteriors), f"{posterior.title}: reference")
-        exact.append(_reference(posterior, exact_key, plan.reference))
+        run = partial(_reference, posterior, exact_key, plan.reference)
+        exact.append(cells.get(f"{posterior.name}-reference", settings, run))
     told(3 * len(posteriors), 3 * len(posteriors), "done")
     by_seed = {name: (("posterior", "seed"), np.array([run[name] for run in tempered]))
                for name in ("log_z", "ess", "mean_error", "seconds")}  # fmt: skip

@@ -8,6 +8,7 @@ compiled for 16,384 runs. The second run, which the figure shows, has the same c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from scipy.stats import beta
 
 from probinf import MeaningError
 from probinf.cases import planted_cases, shipped_cases
-from probinf.figures._cells import Cells
+from probinf.figures._cells import Cells, code_fingerprint
 from probinf.figures._claims import Claim, Finding
 from probinf.figures._validity_style import BLUE, GRAY, GREEN, ORANGE, PINK, STYLE, bare_rows, title
 from probinf.validity import (
@@ -62,12 +63,11 @@ def validity_power_data(
 
     Over `bug`: `caught_by`, `error` (of the exact check), `p_value` (where randomness is continuous), and over `seed`
     too: `samples` until the e-process alarms, -1 where it did not in `attrs["samples"]` runs, NaN where there is none.
-    Over `right` and `false_seed`: `false_samples`, the same for what is shipped. Nothing is kept in `cells`: a verdict
-    is a fact about this code.
+    Over `right` and `false_seed`: `false_samples`, the same for what is shipped. What `cells` keeps is of use to the
+    same code only.
 
     Raises: ValueError for an unknown budget.
     """
-    del cells
     if budget not in _SEEDS:
         raise ValueError(f"budget must be one of {', '.join(_SEEDS)}, not {budget!r}.")
     wrong = planted_cases() if planted is None else planted
@@ -75,16 +75,19 @@ def validity_power_data(
     right = right[:: _EVERY[budget]]
     seeds, samples, total = _SEEDS[budget], _SAMPLES[budget], len(wrong) + len(right)
     told: Progress = progress or (lambda done, total, current: None)
+    cells = Cells(None) if cells is None else cells
+    settings = {"code": code_fingerprint(), "seeds": seeds, "samples": samples}
     rows, alarms, false = [], [], []
     for i, case in enumerate(wrong):
         told(i, total, case.name)
-        case_key = jax.random.fold_in(key, i)
-        continuous = isinstance(case, SamplerCase) and case.expectations is not None
-        rows.append(check_case(case, case_key, replicates=_REPLICATES if continuous else 0))
-        alarms.append(_alarms(case, jax.random.split(case_key, seeds), samples))
+        bug = partial(_bug, case, jax.random.fold_in(key, i), seeds, samples)
+        row, alarm = cells.get(case.name, {**settings, "bug": i}, bug)
+        rows.append(Row(*row))
+        alarms.append(alarm)
     for i, case in enumerate(right, start=len(wrong)):
         told(i, total, case.name)
-        false.append(_alarms(case, jax.random.split(jax.random.fold_in(key, i), _FALSE_SEEDS), samples))
+        run = partial(_alarms, case, jax.random.split(jax.random.fold_in(key, i), _FALSE_SEEDS), samples)
+        false.append(cells.get(case.name, {**settings, "right": i}, run))
     told(total, total, "done")
     found = _as_dataset(
         wrong, right, rows, np.reshape(alarms, (len(wrong), seeds)), np.reshape(false, (-1, _FALSE_SEEDS))
@@ -97,17 +100,24 @@ def _has_finite_law(case: Case) -> bool:
     return not case.grid and not (isinstance(case, SamplerCase) and (case.expectations is not None or case.contract))
 
 
-def _alarms(case: Case, keys: Key[Array, " seeds"], samples: int) -> np.ndarray:
+def _bug(case: Case, key: PRNGKeyArray, seeds: int, samples: int) -> tuple[Row, list[float]]:
+    """The check that catches a bug, and what it takes e-processes to see it."""
+    continuous = isinstance(case, SamplerCase) and case.expectations is not None
+    row = check_case(case, key, replicates=_REPLICATES if continuous else 0)
+    return row, _alarms(case, jax.random.split(key, seeds), samples)
+
+
+def _alarms(case: Case, keys: Key[Array, " seeds"], samples: int) -> list[float]:
     """Samples until the alarm for each seed; NaN where there is no finite law to bet on."""
     if not _has_finite_law(case):
-        return np.full(len(keys), np.nan)
+        return [np.nan] * len(keys)
     try:
         wealth = bet_on(case, samples=samples)
     except (KeyReuseError, MeaningError, NotEnumerable, TooManyWorlds):
-        return np.full(len(keys), np.nan)
+        return [np.nan] * len(keys)
     # One program a case; the seeds go through it one by one, which bounds the memory.
     run = jax.jit(lambda keys: jax.lax.map(lambda key: samples_to_alarm(wealth(key), ALPHA), keys))
-    return np.asarray(run(keys), float)
+    return np.asarray(run(keys), float).tolist()
 
 
 def _as_dataset(

@@ -11,8 +11,9 @@ from probinf.lm._greedy import Greedy
 from probinf.lm._llama import Llama
 from probinf.lm._llama_config import LlamaConfig
 from probinf.lm._load import LoadedModel, load_model
+from probinf.lm._metered import Metered
 from probinf.lm._prompt import Prompt
-from probinf.lm._protocol import Generation, LanguageModel
+from probinf.lm._protocol import Generation, LanguageModel, TextModel
 from probinf.lm._read_along import ReadAlong, ReadAlongState, StateReward
 from probinf.lm._read_prompt import read_prompt
 from probinf.lm._reasoning import Reasoning
@@ -36,6 +37,7 @@ __all__ = [
     "Llama",
     "LlamaConfig",
     "LoadedModel",
+    "Metered",
     "ModelDownloadError",
     "ModelFileError",
     "Prompt",
@@ -53,6 +55,7 @@ __all__ = [
     "StopTable",
     "TableLM",
     "TabularModel",
+    "TextModel",
     "Tokenizer",
     "Trace",
     "VariableModel",

@@ -1,7 +1,7 @@
 """What a language model is here, and the value that a cloud of continuations carries."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -71,3 +71,23 @@ class Generation(eqx.Module):
     log_prob: Float[Array, " n"]
     latest_log_prob: Float[Array, " n"]
     state: Any
+
+
+@runtime_checkable
+class TextModel(Protocol):
+    """A language model with its tokenizer, as `load_model` returns them."""
+
+    @property
+    def lm(self) -> LanguageModel:
+        """The model."""
+        ...
+
+    @property
+    def tokenizer(self) -> Any:
+        """What turns text into identifiers and back (`encode`, `decode`, `chat`, `stop`)."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...

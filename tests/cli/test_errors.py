@@ -1,11 +1,14 @@
 """Each expected error, through the command line: one sentence on stderr, a non-zero exit, no traceback."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray
 
 from probinf.cli import main
-from probinf.figures import FIGURES, Figure, lm_constraints_claims, plot_lm_constraints
+from probinf.figures import FIGURES, Figure, lm_constraints_claims, make_figure, plot_lm_constraints
 from probinf.lm import ModelFileError, load_model
 
 WORDS = ["--verifier", "words:lamp,song"]
@@ -25,7 +28,9 @@ def complaint(capsys, *arguments):
     return sentence
 
 
-def test_an_unknown_verifier(capsys):
+def test_an_unknown_verifier(capsys, monkeypatch):
+    # Before a language model or its libraries are touched.
+    monkeypatch.setitem(sys.modules, "probinf.cli._generate", None)
     assert "unknown verifier 'rhyme'" in complaint(capsys, "generate", "Hello", "--verifier", "rhyme:moon")
 
 
@@ -104,6 +109,15 @@ def test_a_folder_that_cannot_be_written(capsys, tmp_path, monkeypatch):
     figure = Figure("toy", "", empty, plot_lm_constraints, lm_constraints_claims)
     monkeypatch.setitem(FIGURES, "toy", figure)
     assert "file" in complaint(capsys, "figures", "toy", "--out", str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("place", [[], ["--data", "nowhere"]])
+def test_a_figure_without_its_tables(capsys, tmp_path, place):
+    out = ["--out", str(tmp_path)]
+    with pytest.raises(FileNotFoundError, match="imperfect_verifiers_counts needs tables.*pass --data DIR"):
+        make_figure(FIGURES["imperfect_verifiers_counts"], "smoke", tmp_path, data=Path("nowhere") if place else None)
+    assert main(["figures", "imperfect_verifiers_counts", *out, *place]) == 1
+    assert "pass --data DIR" in capsys.readouterr().err
 
 
 def empty(*arguments, **options):

@@ -29,3 +29,30 @@ def test_each_name_of_a_package_exists():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+def test_figures_are_loaded_when_they_are_asked_for():
+    program = (
+        "import sys, probinf.figures as figures\n"
+        "assert not {'matplotlib', 'xarray', 'flowjax', 'blackjax'} & set(sys.modules), 'a figure was loaded'\n"
+        "assert not any(f'probinf.figures.{name}' in sys.modules for name in figures.FIGURES)\n"
+        "assert figures.validity_bias_claims.__module__ == 'probinf.figures.validity_bias'\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def test_generate_needs_no_extra_but_that_of_language_models():
+    # A module that is None in sys.modules cannot be imported, as if it were not installed.
+    program = (
+        "import sys\n"
+        "for name in ('matplotlib', 'xarray', 'flowjax', 'h5netcdf', 'arviz', 'blackjax', 'httpx', 'sklearn'):\n"
+        "    sys.modules[name] = None\n"
+        "import probinf.cli, probinf.cli._generate\n"
+        "try:\n"
+        "    probinf.cli.main(['figures', '--help'])\n"
+        "except SystemExit as ended:\n"
+        "    assert ended.code == 0\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr

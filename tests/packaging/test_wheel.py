@@ -59,5 +59,5 @@ def test_the_wheel_holds_each_source_file_once(wheel):
 
 def test_the_command_and_the_license_are_declared(wheel):
     info = "probinf-0.1.0.dist-info"
-    assert "probinf = probinf.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    assert "probinf = probinf.cli:command" in wheel.read(f"{info}/entry_points.txt").decode()
     assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from probinf._particles import LaneState, take_lanes
-from probinf.lm import LanguageModel
+from probinf.lm._protocol import LanguageModel
 
 
 class MeteredState(LaneState):
