@@ -62,14 +62,14 @@ def ask_about(model: TextModel, task: MicroTask, answers: list[str]) -> list[flo
     before, after = model.tokenizer.chat(
         f"Question: {task.question}\nProposed answer: \0\nIs the proposed answer correct? Reply with yes or no."
     ).split("\0")
-    rows = [model.tokenizer.encode(f"{answer}{after}") for answer in answers]
+    rows = [model.tokenizer.encode(f"{answer}{after}", add_special_tokens=False) for answer in answers]
     # Tasks with as many columns share a compiled program.
     columns = -(-max(map(len, rows)) // 8) * 8
     tokens = np.stack([np.pad(row, (0, columns - len(row))) for row in rows])
     active = np.arange(columns)[None, :] < np.array([[len(row)] for row in rows])
     generation = start_generation(Prompt(model.lm, model.tokenizer.encode(before.rstrip(" ")), columns), len(rows))
     logits = _read(model.lm, generation.state, jnp.asarray(tokens), jnp.asarray(active))
-    of = lambda *words: jnp.asarray([int(model.tokenizer.encode(word)[0]) for word in words])  # noqa: E731
+    of = lambda *words: jnp.asarray([int(model.tokenizer.encode(word, add_special_tokens=False)[0]) for word in words])  # noqa: E731
     total = lambda words: jax.nn.logsumexp(logits[:, words], axis=1)  # noqa: E731
     return np.asarray(total(of("yes", "Yes")) - total(of("no", "No")), float).round(4).tolist()
 

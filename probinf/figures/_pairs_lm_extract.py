@@ -33,8 +33,10 @@ def read_words(
     if not isinstance(model.lm, Llama):
         raise TypeError(f"{type(model.lm).__name__} keeps no activation: use a Llama")
     start = start_generation(Prompt(model.lm, model.tokenizer.encode(PREFIX), 2), lanes).state
-    colon = int(model.tokenizer.encode(":")[0])
-    letters = jnp.asarray([int(model.tokenizer.encode(f" {letter}")[0]) for letter in LETTERS])
+    colon = int(model.tokenizer.encode(":", add_special_tokens=False)[0])
+    letters = jnp.asarray(
+        [int(model.tokenizer.encode(f" {letter}", add_special_tokens=False)[0]) for letter in LETTERS]
+    )
 
     @jax.jit
     def read(row: jax.Array) -> tuple[jax.Array, jax.Array]:

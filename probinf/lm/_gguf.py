@@ -120,6 +120,9 @@ def read_gguf(path: Path) -> GGUFFile:
         raise ModelFileError(
             f"{path} is truncated or damaged: its header cannot be read to the end; download the model again."
         ) from None
+    for kind, names in (("entry", metadata), ("tensor", {info[0] for info in infos})):
+        if len(names) != (entry_count if kind == "entry" else tensor_count):
+            raise ModelFileError(f"{path} holds some {kind} twice, so that it is unclear which one counts.")
     alignment = int(metadata.get("general.alignment", 32))
     base = -(-reader.position // alignment) * alignment
     tensors = {name: TensorInfo(shape, kind, base + offset) for name, shape, kind, offset in infos}

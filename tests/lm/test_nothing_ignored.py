@@ -213,6 +213,17 @@ def test_tensors_of_a_gguf_file_that_are_not_supported_are_refused_by_name(name,
         load_model(write_gguf(tmp_path / "m.gguf", tensors, others=[(name, ROWS)]))
 
 
+@pytest.mark.parametrize(("name", "other"), [(b"general.url", b"general.doi"), (b"output.weight", b"outpux.weight")])
+def test_what_a_gguf_file_holds_twice_is_refused(name, other, tmp_path):
+    path = tmp_path / "m.gguf"
+    write_gguf(
+        path, random_tensors(config=WIDE), others=[("outpux.weight", ROWS)], general__url="a", general__doi="b"
+    )  # fmt: skip
+    path.write_bytes(path.read_bytes().replace(other, name))
+    with pytest.raises(ModelFileError, match="twice"):
+        load_model(path)
+
+
 def test_metadata_that_changes_nothing_is_accepted(tmp_path):
     harmless = {
         "general__sampling__temp": 0.6, "general__quantized_by": "x", "quantize__imatrix__file": "x",
