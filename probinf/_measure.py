@@ -71,6 +71,10 @@ class Factor(eqx.Module):
         """Log-density of each of n lanes; override for batched or host evaluation."""
         return jax.vmap(self.log_density, axis_size=n)(values)
 
+    def factored(self) -> "Measure":
+        """The product that the factor stands for, of its smallest factors; override where one name holds many."""
+        return as_measure(self)
+
     def __mul__(self, other: "Factor") -> "Measure":
         """Product of measures."""
         return as_measure(self)._times(as_measure(other), 1.0)
@@ -157,7 +161,17 @@ class Measure(Factor):
     def same_law(self, other: "Measure") -> bool:
         """Whether all factors of the ratio of the two measures cancel."""
         ratio = self / other
-        return all(_concrete(e) and abs(float(e)) < _SAME_EXPONENT for e in ratio.exponents)
+        if not ratio.factors:
+            return True
+        exponents = ratio.factored().exponents
+        return all(_concrete(e) and abs(float(e)) < _SAME_EXPONENT for e in exponents)
+
+    def factored(self) -> "Measure":
+        """The product with every factor taken apart."""
+        product = Measure((), (), self.guarantee)
+        for factor, exponent in zip(self.factors, self.exponents, strict=True):
+            product = product * factor.factored() ** exponent
+        return product
 
     def _combine(self, logs: list[Array], shape: tuple[int, ...]) -> Array:
         total = jnp.zeros(shape)
@@ -266,6 +280,9 @@ def _same_factor(a: Factor, b: Factor) -> bool:
         return True
     if type(a) is not type(b) or a.name != b.name:
         return False
+    ours, theirs = (jax.tree.flatten(factor) for factor in (a, b))
+    if ours[1] == theirs[1] and all(x is y for x, y in zip(ours[0], theirs[0], strict=True)):
+        return True
     # Inside a trace arrays cannot be compared: the factors stay apart, which leaves the product as it was.
     return all(map(_concrete, jax.tree.leaves((a, b)))) and bool(eqx.tree_equal(a, b))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._choice import choice
 from probinf.distributions._state_space import Dynamics, Row, StateSpaceModel
-from probinf.distributions._table import as_log_table, log_entry
+from probinf.distributions._table import as_log_table, as_symbol, check_symbols, log_entry
 
 
 class FiniteDynamics(Dynamics):
@@ -82,6 +84,16 @@ class FiniteStateModel(StateSpaceModel):
                 f"with {states} states the emission must be [{states}, symbols], got {self.log_emission_table.shape}"
             )
 
+    def rows(self, y: Any) -> Row:
+        """Symbols [T] with their times, to filter over; among floating-point symbols NaN is what was not seen.
+
+        Raises:
+            ValueError: Another shape, or what is not a symbol.
+        """
+        rows = super().rows(y)
+        check_symbols(rows.y, self.log_emission_table.shape[-1])
+        return rows
+
     @property
     def chain(self) -> FiniteDynamics:
         """The hidden chain by itself."""
@@ -105,4 +117,4 @@ class FiniteStateModel(StateSpaceModel):
 
     def log_observation(self, x: Int[Array, ""], row: Row) -> Float[Array, ""]:
         """Log-probability of the symbol."""
-        return log_entry(jax.nn.log_softmax(self.log_emission_table[x]), jnp.asarray(row.y))
+        return log_entry(jax.nn.log_softmax(self.log_emission_table[x]), as_symbol(row.y))

@@ -13,7 +13,8 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from probinf._choice import choice
 from probinf._measure import Distribution
-from probinf.distributions._small_matrices import cholesky, solve_lower
+from probinf.distributions._small_matrices import cholesky, is_cholesky_factor, solve_lower
+from probinf.distributions._table import as_float
 
 # Weights that are further from one are a mistake, not rounding.
 _SUM_TOLERANCE = 1e-4
@@ -21,10 +22,6 @@ _SUM_TOLERANCE = 1e-4
 _ASYMMETRY_TOLERANCE = 1e-4
 # How far rounding may move a log-density, in nats and relative to 1 + the squared Mahalanobis distance.
 _PRECISION = 1e-2
-
-
-def _float(x: Any) -> Array:
-    return x if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.floating) else jnp.asarray(x, float)
 
 
 class GMM(Distribution):
@@ -43,9 +40,9 @@ class GMM(Distribution):
     in float32), where these can be seen (not inside a trace).
     """
 
-    log_weights: Float[Array, " K"] = eqx.field(converter=_float)
-    means: Float[Array, "K D"] = eqx.field(converter=_float)
-    scales: Float[Array, "K D D"] = eqx.field(converter=_float)
+    log_weights: Float[Array, " K"] = eqx.field(converter=as_float)
+    means: Float[Array, "K D"] = eqx.field(converter=as_float)
+    scales: Float[Array, "K D D"] = eqx.field(converter=as_float)
     name: str = eqx.field(static=True, default="gmm")  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __check_init__(self):
@@ -65,7 +62,7 @@ class GMM(Distribution):
         Raises: ValueError as the class does, for a negative weight, and for a covariance that is not symmetric positive
         definite, or nearly singular in the precision in which it is given.
         """
-        weights, means, given, covariances = _float(weights), _float(means), covariances, _float(covariances)
+        weights, means, given, covariances = as_float(weights), as_float(means), covariances, as_float(covariances)
         _check_shapes(weights.shape, means.shape, covariances.shape)
         if any(isinstance(x, Tracer) for x in (weights, covariances)):
             scales = _traced_factors(weights, covariances)
@@ -208,8 +205,7 @@ def _check_values(log_weights: np.ndarray, means: np.ndarray, scales: np.ndarray
     means, scales = means[present], scales[present]
     if not (np.isfinite(means).all() and np.isfinite(scales).all()):
         raise ValueError("the means and Cholesky factors of a mixture must be finite, got NaN or an infinity")
-    diagonal = np.diagonal(scales, axis1=-2, axis2=-1)
-    if (diagonal <= 0).any() or np.triu(scales, 1).any():
+    if not is_cholesky_factor(scales):
         raise ValueError(
             "the scales of a mixture must be lower triangular with a positive diagonal: build it from covariances "
             "with GMM.of(weights, means, covariances)"

@@ -9,7 +9,13 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from probinf.distributions._gmm import GMM
-from probinf.distributions._small_matrices import lower_root, orthogonalized, solve_lower, solve_upper
+from probinf.distributions._small_matrices import (
+    is_cholesky_factor,
+    lower_root,
+    orthogonalized,
+    solve_lower,
+    solve_upper,
+)
 
 
 def push_affine(
@@ -100,7 +106,7 @@ def _check_observation(matrix: Array, y: Array, noise_scale: Array) -> None:
         return
     if not all(np.isfinite(np.asarray(x)).all() for x in (matrix, y, noise_scale)):
         raise ValueError("matrix, y and noise_scale must be finite: leave out the rows of what is missing")
-    if np.triu(np.asarray(noise_scale), 1).any() or (np.diagonal(np.asarray(noise_scale)) <= 0).any():
+    if not is_cholesky_factor(np.asarray(noise_scale)):
         raise ValueError(
             "noise_scale must be lower triangular with a positive diagonal: take the Cholesky factor of the noise's "
             "covariance"

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._choice import choice
 from probinf._measure import Distribution, Factor
-from probinf.distributions._table import as_log_table, log_entry
+from probinf.distributions._table import as_log_table, check_symbols, log_entry
 
 
 class Path(NamedTuple):
@@ -70,8 +70,21 @@ class HiddenMarkovModel(eqx.Module):
         """The likelihood of the symbol seen at `row.t`."""
         return Emission(self, row.t, row.y)
 
-    def rows(self, observations: Int[Array, " seen"]) -> Observation:
-        """Observations with their times, to scan over."""
+    def rows(self, observations: Any) -> Observation:
+        """Observations with their times, to scan over.
+
+        Raises: ValueError for what is not [seen] whole numbers of symbols, or for more of them than steps. A symbol
+        that was not seen is not supported here: use `FiniteStateModel`.
+        """
+        observations = jnp.asarray(observations)
+        if not jnp.issubdtype(observations.dtype, jnp.integer):
+            raise ValueError(
+                f"the symbols of a HiddenMarkovModel must be integers, got {observations.dtype}: where some were not "
+                "seen (NaN) use FiniteStateModel"
+            )
+        check_symbols(observations, self.log_emission.shape[-1])
+        if observations.shape[0] > self.steps:
+            raise ValueError(f"a model of {self.steps} steps got {observations.shape[0]} observations: raise steps")
         return Observation(jnp.arange(observations.shape[0]), observations)
 
     def log_likelihood(self, observations: Int[Array, " seen"]) -> Float[Array, ""]:
@@ -79,8 +92,10 @@ class HiddenMarkovModel(eqx.Module):
 
         Source: Rabiner, Proceedings of the IEEE 77 (1989), equations 18 to 21.
         """
+        observations = self.rows(observations).y
         log_transition = jax.nn.log_softmax(self.log_transition)
-        log_seen = jax.nn.log_softmax(self.log_emission)[:, observations]
+        log_emission = jax.nn.log_softmax(self.log_emission)
+        log_seen = jnp.take(log_emission, observations, axis=1, mode="fill", fill_value=-jnp.inf)
 
         def forward(log_alpha: Array, log_y: Array) -> tuple[Array, None]:
             return log_y + jax.nn.logsumexp(log_alpha[:, None] + log_transition, axis=0), None

@@ -12,10 +12,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 # Up to this many steps are written out, which the compiler fuses; more would be slow to compile.
 _WRITTEN_OUT = 4
+# How many roundings a sum may have gone through before its remainder says something.
+_ROUNDING = 64
 
 
 def cholesky(a: Float[Array, "D D"]) -> Float[Array, "D D"]:
@@ -29,6 +32,12 @@ def cholesky(a: Float[Array, "D D"]) -> Float[Array, "D D"]:
         return jnp.where(places[None, :] == j, entries[:, None], lower)
 
     return _repeat(n, column, jnp.zeros_like(a))
+
+
+def is_cholesky_factor(scale: np.ndarray, *, singular: bool = False) -> bool:
+    """Whether all matrices [..., D, D] are lower triangular with a positive diagonal (with zeros, if `singular`)."""
+    diagonal = np.diagonal(scale, axis1=-2, axis2=-1)
+    return not np.triu(scale, 1).any() and bool((diagonal >= 0 if singular else diagonal > 0).all())
 
 
 def solve_lower(lower: Float[Array, "D D"], b: Float[Array, "D *M"]) -> Float[Array, "D *M"]:
@@ -49,7 +58,8 @@ def lower_root(roots: Float[Array, "K E F"]) -> Float[Array, "K E E"]:
 def orthogonalized(root: Float[Array, "E F"]) -> tuple[Float[Array, "E E"], Float[Array, "E F"]]:
     """Lower triangular L with positive diagonal, and Q with orthonormal rows, with L Q = root.
 
-    Rows of full rank are made orthogonal one after another, twice each, which is as precise as reflections are.
+    Rows are made orthogonal one after another, twice each, which is as precise as reflections are. A row that the rows
+    before it span, up to rounding, gets a zero on the diagonal and a direction of zeros.
     """
     n = root.shape[0]
     places = jnp.arange(n)
@@ -62,13 +72,77 @@ def orthogonalized(root: Float[Array, "E F"]) -> tuple[Float[Array, "E E"], Floa
             along = jnp.sum(directions * left[None, :], axis=1)
             left = left - jnp.sum(directions * along[:, None], axis=0)
             entries = entries + along
-        length = jnp.sqrt(jnp.sum(left**2))
-        entries = jnp.where(places == i, length, entries)
+        total = jnp.sum(left**2)
+        spanned = total <= (4 * jnp.finfo(root.dtype).eps) ** 2 * jnp.sum(root[i] ** 2)
+        length = jnp.sqrt(jnp.where(spanned, 1.0, total))
+        entries = jnp.where(places == i, jnp.where(spanned, 0.0, length), entries)
+        direction = jnp.where(spanned, 0.0, left / length)
         here = places[:, None] == i
-        return jnp.where(here, (left / length)[None, :], directions), jnp.where(here, entries[None, :], lower)
+        return jnp.where(here, direction[None, :], directions), jnp.where(here, entries[None, :], lower)
 
     directions, lower = _repeat(n, row, (jnp.zeros_like(root), jnp.zeros((n, n), root.dtype)))
     return lower, directions
+
+
+def absorb_row(
+    lower: Float[Array, "D D"],
+    right: Float[Array, "D M"],
+    row: Float[Array, " D"],
+    size: Float[Array, " D"],
+    value: Float[Array, " M"],
+) -> tuple[Float[Array, "D D"], Float[Array, "D M"], Float[Array, " M"]]:
+    """Least squares with one equation more: (L, r) stand for L x = r, and `row @ x = value` joins them, M times.
+
+    `size` bounds the terms whose sums the entries of `row` are. Rotations keep what they cancel to the precision of its
+    terms, and what is left below that precision counts as zero: else rounding would pass for knowledge wherever L knows
+    almost nothing, as from a diffuse start. Returns L, r, and the new equation's residual, of the same sum of squares.
+    """
+    n = row.shape[0]
+    places = jnp.arange(n)
+    rounding = _ROUNDING * jnp.finfo(row.dtype).eps
+
+    def rotate(i: Any, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        lower, right, row, size, value = carry
+        k = n - 1 - i
+        old, entry = lower[k], jnp.where(jnp.abs(row[k]) > rounding * size[k], row[k], 0.0)
+        length = jnp.hypot(old[k], entry)
+        c, s = old[k] / length, entry / length
+        # What rounding may have changed in the entry shows in all that it is eliminated from.
+        size = jnp.abs(c) * size + size[k] / length * jnp.abs(old)
+        left = jnp.where((places == k) | (jnp.abs(c * row - s * old) <= rounding * size), 0.0, c * row - s * old)
+        right_k = right[k]
+        lower = jnp.where(places[:, None] == k, (c * old + s * row)[None, :], lower)
+        right = jnp.where(places[:, None] == k, (c * right_k + s * value)[None, :], right)
+        return lower, right, left, size, c * value - s * right_k
+
+    lower, right, _, _, residual = _repeat(n, rotate, (lower, right, row, size, value))
+    return lower, right, residual
+
+
+def absorb_measurement(
+    lower: Float[Array, "D D"], row: Float[Array, " D"]
+) -> tuple[Float[Array, "D D"], Float[Array, " D"], Float[Array, ""]]:
+    """The Cholesky factor after x ~ N(m, L L') was measured as `row @ x` with unit noise, without squaring.
+
+    Returns the factor, the gain K (the mean moves by K times the surprise) and the surprise's deviation.
+
+    Source: Carlson, AIAA Journal 11 (1973).
+    """
+    n = row.shape[0]
+    places = jnp.arange(n)
+    seen = lower.T @ row
+
+    def rotate(i: Any, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        lower, gain, deviation = carry
+        k = n - 1 - i
+        longer = jnp.hypot(deviation, seen[k])
+        c, s, column = deviation / longer, seen[k] / longer, lower[:, k]
+        lower = jnp.where(places[None, :] == k, (c * column - s * gain)[:, None], lower)
+        return lower, s * column + c * gain, longer
+
+    start = (lower, jnp.zeros_like(row), jnp.ones((), row.dtype))
+    lower, gain, deviation = _repeat(n, rotate, start)
+    return lower, gain / deviation, deviation
 
 
 def _substitute(matrix: Array, b: Array, *, backward: bool) -> Array:

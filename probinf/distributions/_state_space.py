@@ -10,9 +10,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from probinf._measure import Distribution, Factor, MeaningError, Measure
+from probinf._measure import Distribution, Factor, MeaningError, Measure, as_measure
 
 _NOT_RETRACED = "a cloud of current states has no conditional form: use particle_gibbs, which keeps whole trajectories"
 
@@ -105,6 +105,9 @@ class StateSpaceModel(Dynamics):
     the data; a cloud then holds current states only. Their product is a measure on whole trajectories: evaluate it on a
     `Trajectory`.
 
+    A row of which all numbers are NaN was not seen: its likelihood is 1, in every filter and smoother. In a row that is
+    NaN in part, `log_observation` decides; where it gives NaN the run is INVALID.
+
     Law: p(states, data) = initial * prod_t transition(t) * prod_t observation(t).
     """
 
@@ -117,16 +120,84 @@ class StateSpaceModel(Dynamics):
         return Likelihood(self, row)
 
     def rows(self, y: Any) -> Row:
-        """Data (leading axis T on each leaf) with their times, to filter over."""
-        return Row(jnp.arange(jax.tree.leaves(y)[0].shape[0], dtype=jnp.int32), y)
+        """Data (leading axis T on each leaf) with their times, to filter over; a row of NaN is what was not seen.
+
+        Raises:
+            ValueError: A leaf without an axis of time (a list of numbers), or leaves of different lengths.
+        """
+        lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(y)}
+        if len(lengths) != 1 or () in lengths:
+            found = [jnp.shape(leaf) for leaf in jax.tree.leaves(y)]
+            raise ValueError(
+                f"rows needs arrays with one leading axis of time on every leaf, got leaves of shapes {found}: pass "
+                "jnp.asarray(y) for a list of numbers"
+            )
+        return Row(jnp.arange(lengths.pop()[0], dtype=jnp.int32), jax.tree.map(jnp.asarray, y))
 
     def joint(self, rows: Row) -> Measure:
         """The measure p(states, data) of whole trajectories: what every filter over the rows means."""
-        row = lambda t: jax.tree.map(lambda leaf: leaf[t], rows)  # noqa: E731
-        measure = self.initial() * self.observation(row(0))
-        for t in range(1, rows.t.shape[0]):
-            measure = measure * self.transition(row(t)) * self.observation(row(t))
+        return as_measure(JointLaw(self, rows))
+
+
+class JointLaw(Factor):
+    """The density of a whole trajectory and all rows, as one factor of a `Trajectory`.
+
+    Law: `initial * prod_t transition(t) * prod_t observation(t)`; its cost to build and to compile does not grow with
+    the number of rows.
+    """
+
+    model: StateSpaceModel
+    rows: Row
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The model's name, and how many rows."""
+        return f"{self.model.name} joint of {self.rows.t.shape[0]} rows".strip()
+
+    def factored(self) -> Measure:
+        """The product over the rows, as filters build it."""
+        row = lambda t: jax.tree.map(lambda leaf: leaf[t], self.rows)  # noqa: E731
+        measure = self.model.initial() * self.model.observation(row(0))
+        for t in range(1, self.rows.t.shape[0]):
+            measure = measure * self.model.transition(row(t)) * self.model.observation(row(t))
         return measure
+
+    def log_density(self, x: Trajectory) -> Float[Array, ""]:
+        """Log-density of a trajectory, all times at once.
+
+        Raises:
+            MeaningError: A value that is not a `Trajectory`.
+            ValueError: A trajectory of another length.
+        """
+        check_trajectory(x, self.rows, self.name)
+        before, now, first = (
+            jax.tree.map(lambda leaf, at=at: leaf[at], x.states) for at in (slice(None, -1), slice(1, None), 0)
+        )
+        later = jax.tree.map(lambda leaf: leaf[1:], self.rows)
+        seen = jax.vmap(lambda state, row: self.model.observation(row).log_density(state))(x.states, self.rows)
+        moves = jax.vmap(self.model.log_transition)(before, now, later)
+        return jnp.sum(seen) + jnp.sum(moves) + self.model.log_initial(first, None)
+
+
+def check_trajectory(x: Any, rows: Row, who: str) -> None:
+    """Refuse what is not a trajectory with one state for each row.
+
+    Raises:
+        MeaningError: Another value.
+        ValueError: Another number of states.
+    """
+    steps = rows.t.shape[0]
+    if not isinstance(x, Trajectory):
+        raise MeaningError(
+            f"{who} needs a Trajectory of {steps} states, got {type(x).__name__}: start from the values of "
+            "backward_simulation, or pass Trajectory(states)"
+        )
+    lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(x.states)}
+    if lengths != {(steps,)}:
+        raise ValueError(
+            f"{who} needs states with leading axis {steps}, one for each row, got {sorted(lengths)}: several chains "
+            "have an axis before it"
+        )
 
 
 class InitialLaw(Distribution):
@@ -221,7 +292,13 @@ class Likelihood(Factor):
 
     def log_density(self, x: Any) -> Float[Array, ""]:
         """Log-density of the row; a bare state is taken to be the one at its time. NaN on a `Pair` of another time."""
-        return _at_time(x, self.row.t, lambda now: self.model.log_observation(now, self.row))
+        missing, row = _without_missing(self.row)
+
+        def seen(now: Any) -> Float[Array, ""]:
+            log_density = self.model.log_observation(now, row)
+            return jnp.where(missing, jnp.zeros_like(log_density), log_density)
+
+        return _at_time(x, self.row.t, seen)
 
 
 def normal_columns(key: PRNGKeyArray, n: int, dimension: int) -> tuple[Float[Array, " n"], ...]:
@@ -233,6 +310,19 @@ def normal_columns(key: PRNGKeyArray, n: int, dimension: int) -> tuple[Float[Arr
     if dimension == 1:
         return (jax.random.normal(keys[0], (n,)),)
     return tuple(jax.vmap(lambda k: jax.random.normal(k, (n,)))(keys))
+
+
+def _without_missing(row: Row) -> tuple[Bool[Array, ""], Row]:
+    """Whether all numbers of a row are NaN; and the row, with zeros in place of a row of NaN.
+
+    The zeros are never seen: they keep NaN out of what is computed for both cases, gradients included.
+    """
+    numbers = [leaf for leaf in map(jnp.asarray, jax.tree.leaves(row.y)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    if not any(leaf.size for leaf in numbers):
+        return jnp.bool_(False), row
+    missing = jnp.all(jnp.stack([jnp.all(jnp.isnan(leaf)) for leaf in numbers]))
+    hidden = lambda leaf: jnp.where(missing, jnp.zeros_like(leaf), leaf)  # noqa: E731
+    return missing, row._replace(y=jax.tree.map(hidden, row.y))
 
 
 def _at_time(x: Any, t: Int[Array, ""], log_density: Callable[[Any], Float[Array, ""]]) -> Float[Array, ""]:

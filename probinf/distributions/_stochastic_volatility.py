@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf.distributions._state_space import Row, StateSpaceModel, normal_columns
@@ -18,6 +22,8 @@ class StochasticVolatilityModel(StateSpaceModel):
 
     Law: as the equations say; the first state is stationary. `persistence` lies in (-1, 1), `scale` is positive.
 
+    Raises: ValueError for other parameters, where they can be seen (not inside a trace).
+
     Source: Taylor, Modelling Financial Time Series (1986); Kim, Shephard and Chib, Review of Economic Studies 65
     (1998), equation 1.
     """
@@ -25,6 +31,28 @@ class StochasticVolatilityModel(StateSpaceModel):
     mean: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     persistence: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     scale: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    def __check_init__(self):
+        """Rejects parameters for which there is no stationary law."""
+        if any(isinstance(x, Tracer) for x in (self.mean, self.persistence, self.scale)):
+            return
+        right = np.isfinite(self.mean) & (np.abs(self.persistence) < 1) & (self.scale > 0) & np.isfinite(self.scale)
+        if not np.all(right):
+            raise ValueError(
+                "stochastic volatility needs a finite mean, a persistence in (-1, 1) and a scale > 0, got "
+                f"{self.mean}, {self.persistence} and {self.scale}"
+            )
+
+    def rows(self, y: Any) -> Row:
+        """Returns [T] with their times, to filter over; NaN is what was not seen.
+
+        Raises:
+            ValueError: Another shape.
+        """
+        rows = super().rows(y)
+        if jnp.ndim(rows.y) != 1:
+            raise ValueError(f"stochastic volatility sees one return at a time: pass [T], got {jnp.shape(rows.y)}")
+        return rows
 
     def draw_initial(self, key: PRNGKeyArray, row: Row | None) -> Float[Array, ""]:
         """A stationary draw."""
