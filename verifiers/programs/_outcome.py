@@ -9,7 +9,8 @@ class ProgramStatus(enum.Enum):
 
     PASSED = "passed"  # every test held
     FAILED = "failed"  # a test did not hold
-    ERROR = "error"  # the program raised, ended early, defines nothing to test, or returned what cannot be sent
+    ERROR = "error"  # the program raised, ended early, or defines nothing to test
+    UNSUPPORTED = "unsupported"  # the tests use what stays in the program's process: nothing is said about the program
     TIMED_OUT = "timed out"  # processor or wall time
     MEMORY = "memory"  # an allocation was refused
     KILLED = "killed"  # died of a signal, such as a segmentation fault after deep recursion

@@ -31,8 +31,8 @@ class Trial(NamedTuple):
 class Sandbox:
     """Runs Python programs and their tests in separate, locked-down processes; Linux only.
 
-    Law: an outcome is PASSED only if `check` returned, having asked the program's function through messages of plain
-    literals. The program shares no interpreter, memory, descriptor or file with the tests and the verdict, so there is
+    Law: an outcome is PASSED only if `check` returned, having asked the program's function through messages of
+    data. The program shares no interpreter, memory, descriptor or file with the tests and the verdict, so there is
     nothing in its reach that could be forged; what it can do is answer.
 
     Layers, each tried at the start by a process that is locked down like a program's:

@@ -16,7 +16,7 @@ from typing import Any
 
 from probinf.verifiers.programs._limits import Limits
 from probinf.verifiers.programs._outcome import Outcome, ProgramStatus
-from probinf.verifiers.programs.inside import wire
+from probinf.verifiers.programs.inside import frames
 
 _START = "import sys; sys.path.insert(0, {folder!r}); from inside.zygote import main; main({descriptor})"
 _SHOWN = 4096  # characters of output that an outcome keeps
@@ -29,6 +29,7 @@ _VERDICTS = {
     "raised": ProgramStatus.ERROR,
     "malformed": ProgramStatus.ERROR,
     "flood": ProgramStatus.OUTPUT_FLOOD,
+    "unsupported": ProgramStatus.UNSUPPORTED,
 }
 
 
@@ -245,9 +246,9 @@ def _missing(found: dict[str, Any], layers: Sequence[str]) -> list[str]:
 
 def _message(data: bytearray) -> Any:
     """The one message that a judge has sent, or None where it died before."""
-    header, content = bytes(data[: wire.HEADER.size]), bytes(data[wire.HEADER.size :])
-    whole = len(header) == wire.HEADER.size and wire.HEADER.unpack(header)[0] == len(content)
-    return wire.parse(content) if whole else None
+    header, content = bytes(data[: frames.HEADER.size]), bytes(data[frames.HEADER.size :])
+    whole = len(header) == frames.HEADER.size and frames.HEADER.unpack(header)[0] == len(content)
+    return frames.parse(content) if whole else None
 
 
 def _file(payload: dict[str, str]) -> int:

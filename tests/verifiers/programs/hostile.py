@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from probinf.verifiers.programs import ProgramStatus
 
-FAILED, ERROR, TIMED_OUT, MEMORY, KILLED, FLOOD, REFUSED = (
+FAILED, ERROR, UNSUPPORTED, TIMED_OUT, MEMORY, KILLED, FLOOD, REFUSED = (
     ProgramStatus.FAILED,
     ProgramStatus.ERROR,
+    ProgramStatus.UNSUPPORTED,
     ProgramStatus.TIMED_OUT,
     ProgramStatus.MEMORY,
     ProgramStatus.KILLED,
@@ -79,8 +80,8 @@ HOSTILE = {
     "output flood on both streams": Hostile("import os\nwhile True:\n    os.write(2, b'x' * 4096)", (FLOOD,)),
     "huge return value": Hostile("def f(x):\n    return 'x' * 10**7", (FLOOD,)),
     "huge integer": Hostile("def f(x):\n    return 10**(10**6)", (FLOOD,)),
-    "infinite generator": Hostile("def f(x):\n    while True: yield x", (ERROR,)),
-    "list within itself": Hostile("def f(x):\n    a = []\n    a.append(a)\n    return a", (ERROR,)),
+    "infinite generator": Hostile("def f(x):\n    while True: yield x", (FAILED,)),
+    "list within itself": Hostile("def f(x):\n    a = []\n    a.append(a)\n    return a", (FAILED,)),
     "disk bomb": attempt(
         "for k in range(10**6):\n    with open(f'junk{k}', 'wb') as file: file.write(bytes(10**6))", FAILED, TIMED_OUT
     ),
@@ -167,14 +168,57 @@ HOSTILE = {
     "equality that lies": Hostile(
         "class Liar:\n    def __eq__(self, other): return True\n    def __ne__(self, other): return False\n"
         "    __hash__ = None\ndef f(x):\n    return Liar()",
-        (ERROR,),
+        (UNSUPPORTED,),
     ),
     "integer that lies": Hostile(
         "class Liar(int):\n    def __eq__(self, other): return True\n    def __ne__(self, other): return False\n"
         "    def __abs__(self): return 0\n    def __bool__(self): return True\n    __hash__ = int.__hash__\n"
         "def f(x):\n    return Liar(0)",
-        (FAILED,),
+        (UNSUPPORTED,),
     ),
+    "difference that lies": Hostile(
+        "class Liar:\n    __rsub__ = __sub__ = __mod__ = lambda self, other: 0\n    __bool__ = lambda self: True\n"
+        "    __hash__ = lambda self: SECRET\n    __contains__ = __eq__ = lambda self, other: True\ndef f(x):\n    return Liar()",
+        (UNSUPPORTED,),
+    ),
+    "class of the standard library that is equal to all": Hostile(
+        "from unittest import mock\ndef f(x):\n    return mock.ANY", (UNSUPPORTED,)
+    ),
+    "list with an object that lies": Hostile(
+        "class Liar:\n    __eq__ = lambda self, other: True\nclass All(list):\n    __eq__ = lambda self, other: True\n"
+        "def f(x):\n    return All([Liar()])",
+        (UNSUPPORTED,),
+    ),
+    "manager that swallows": Hostile(
+        "class Manager(int):\n    def __enter__(self): return self\n    def __exit__(self, *error): return True\n"
+        "def f(x):\n    return Manager(0)",
+        (UNSUPPORTED,),
+    ),
+    "skip of the tests": Hostile("import unittest\ndef f(x):\n    raise unittest.SkipTest('no')", (ERROR,)),
+    "end of a generator": Hostile("def f(x):\n    raise GeneratorExit", (ERROR,)),
+    "assertion of its own": Hostile("def f(x):\n    raise AssertionError('no')", (ERROR,)),
+    # Messages that no honest side writes: of objects of the tests, of classes, of what ends a loop.
+    **{
+        f"message by hand: {text}": attempt(
+            f"import os, struct\nd = {text.encode()!r}\nos.write(5, struct.pack('!I', len(d)) + d)", *ends
+        )
+        for text, ends in (
+            ('{"stop": null}', (ERROR,)),
+            ('{"items": []}', (ERROR,)),
+            ('{"value": {"class": ["unittest.mock", "_ANY"]}}', (UNSUPPORTED,)),
+            ('{"value": {"@": [9, {"object": [["unittest.mock", "_ANY"], []]}]}}', (FAILED, ERROR, UNSUPPORTED)),
+            ('{"value": {"member": [["unittest.mock", "_ANY"], 1]}}', (ERROR, UNSUPPORTED)),
+            ('{"value": {"function": ["builtins", "exec"]}}', (ERROR,)),
+            ('{"value": {"again": 1}}', (ERROR,)),
+            ('{"value": {"@": [0, {"list": []}]}}', (ERROR,)),
+            ('{"ask": [1, "get", ["__globals__"], []]}', (ERROR,)),
+            ('{"raised": {"@": [-9, {"exception": ["No", [["unittest.case", "SkipTest"]], "", [], [], null]}]}}', (ERROR,)),
+            ('{"raised": {"@": [-9, {"exception": ["No", [["builtins", "int"]], "", [], [], null]}]}}', (ERROR,)),
+            ('{"raised": 1}', (ERROR,)),
+            ('{"value": {"@": [-9, {"lent": ["", "L", ["__class__", "__getattribute__"]]}]}}', (FAILED, UNSUPPORTED)),
+            ('{"changed": [{"again": 0}], "value": {"@": [-9, {"named": [null, "T", ["__eq__"], false, [1]]}]}}', (ERROR,)),
+        )
+    },
     "forged verdict on every descriptor": attempt(_FORGE, FAILED, ERROR),
     "forged verdict as an answer": attempt("import os\nos.write(5, b'\\0\\0\\0\\x0e[\"passed\", \"\"]')", ERROR, FAILED),
     "answer of four gigabytes": attempt("import os\nos.write(5, b'\\xff\\xff\\xff\\xff')", FLOOD),

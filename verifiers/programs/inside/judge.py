@@ -1,135 +1,181 @@
-"""The trusted side: runs the tests, with the candidate as a function whose calls go to another process."""
+"""The trusted side: runs the tests, with the candidate as an object that another process is asked about."""
 
-import builtins
+import contextlib
 import random
+import sys
 import traceback
+import types
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from . import wire
+from . import frames, remote
+from .known import STEERING, Classes
+from .peer import Peer
+
+_NAMES = ("__name__", "__qualname__", "__doc__")
 
 
 class _Over(BaseException):
     """The candidate can give no further answer; not an Exception, so that tests do not catch it."""
 
 
-class CandidateError(Exception):
-    """The candidate raised an exception that is not a built-in one."""
-
-
-class Proxy:
-    """The candidate as the tests see it: values go out and come back as plain literals.
+class _Judge(Peer):
+    """The candidate as the tests see it: values go out and come back as data.
 
     Whatever the tests catch, `ended` remembers why the candidate gave no answer.
     """
 
-    def __init__(self, calls: int, answers: int, limit: int):
-        self.calls, self.answers, self.limit = calls, answers, limit
+    fatal = (_Over,)
+
+    def __init__(self, calls: int, answers: int, limit: int, classes: Classes):
+        super().__init__(answers, calls, limit, classes, 1)
         self.asked = 0  # calls
         self.given = False  # whether it has returned a value, of which arguments may be made
+        self.reduced = ""  # a value that has arrived as less than it was
         self.ended: tuple[str, str] | None = None
-        self.raised: tuple[BaseException, str, str] | None = None
+        self.raised: BaseException | None = None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """One call of the candidate's function."""
+    def begin(self) -> Any:
+        """Wait until the program has been loaded; what it has defined."""
+        candidate = self.take(self.receive(), "")
+        if self.classes.shared:
+            self.send({"classes": sorted(self.classes.shared)})
+        return candidate
+
+    def ask(self, number: int, name: str, *args: Any, **kwargs: Any) -> Any:
         if self.ended:
             raise _Over
-        self.asked += 1
+        if name == "lost":
+            return self.lost(f"an object without {args[0]}")
+        if name == "refused":
+            self._end("unsupported", f"the tests use {args[0]} of an object that stays in the program's process")
+        self.asked += name == "__call__"
+        return super().ask(number, name, *args, **kwargs)
+
+    def arguments(self, args: Any, kwargs: dict[str, Any]) -> list[Any]:
         try:
-            call = wire.encode([args, kwargs])
-        except wire.Unsendable as error:
+            return super().arguments(args, kwargs)
+        except frames.Unsendable as error:
             self._end("unsendable", str(error))
+        except RecursionError:
+            self._end("unsendable", "the arguments of a call are nested too deep")
+
+    def send(self, message: dict[str, Any]) -> None:
         try:
-            wire.send(self.calls, call, self.limit)
-        except wire.TooLarge as error:
+            super().send(message)
+        except frames.TooLarge as error:
             # A returned value that fits, and is passed on, may not fit any more: that is no fault of the tests.
             self._end("flood" if self.given else "unsendable", f"the arguments of a call: {error}")
         except OSError:
             self._end("gone", "the program ended before its tests did")
-        return self.answer()
 
-    def answer(self) -> Any:
-        """Wait for the next answer and take it as a value or an exception."""
+    def receive(self) -> dict[str, Any]:
+        with self.guard():
+            return super().receive()
+
+    def take(self, message: dict[str, Any], name: str) -> Any:
+        with self.guard():
+            value, error = self.read(message, name)
+        if error is not None:
+            self.raised = error
+            raise error
+        self.given = self.asked > 0
+        return value
+
+    @contextlib.contextmanager
+    def guard(self) -> Iterator[None]:
+        """What goes wrong in the conversation ends it."""
         try:
-            message = wire.receive(self.answers, self.limit)
-            if message == {"ready": True}:
-                return None
-            if message == {"flood": True}:
-                raise wire.TooLarge("a returned value is larger than allowed")
-            if not isinstance(message, dict) or len(message) != 1:
-                raise wire.Malformed("not an answer")
-            if "value" in message:
-                value = wire.decode(message["value"])
-                self.given = True
-                return value
-            name, text = (str(part)[:500] for part in message["raised"])
+            yield
         except EOFError:
             self._end("gone", "the program ended before its tests did")
-        except wire.TooLarge as error:
+        except frames.TooLarge as error:
             self._end("flood", str(error))
-        except (wire.Malformed, KeyError, TypeError, ValueError, RecursionError) as error:
+        except frames.Unsendable as error:
+            self._end("unsupported", str(error))
+        except RecursionError:
+            self._end("unsupported", "a value that is nested too deep")
+        except (frames.Malformed, LookupError, TypeError, ValueError, AttributeError) as error:
             self._end("malformed", f"the program's answer makes no sense: {error}"[:500])
-        error = _built_in(name, text) or CandidateError(f"{name}: {text}")
-        self.raised = (error, name, text)
-        raise error
+
+    def lend(self, value: Any) -> Any:
+        if callable(value):
+            special = ["__call__"]
+        elif hasattr(type(value), "__next__"):
+            special = ["__iter__", "__next__"]
+        else:
+            return None
+        self.known.lend(value)
+        kind, title, _ = remote.describe(value)
+        return [kind, title, special] if kind not in remote.MADE else None
+
+    def allows(self, target: Any, name: str, args: list[Any]) -> bool:
+        if name == "get":
+            return len(args) == 1 and args[0] in _NAMES
+        return name == "__call__" and callable(target) or name == "__next__" and hasattr(type(target), "__next__")
+
+    def borrow(self, number: int, content: Any) -> Any:
+        kind, title, _ = content
+        if not kind or kind in remote.MADE:
+            self.lost(f"an object of class {kind or title}"[:200])
+        return super().borrow(number, content)
+
+    def lost(self, sentence: str) -> None:
+        self.reduced = self.reduced or sentence
 
     def _end(self, reason: str, detail: str) -> NoReturn:
         self.ended = (reason, detail)
         raise _Over
 
 
-def _built_in(name: str, text: str) -> Exception | None:
-    """The exception of this name, so that tests can expect one; None if it is not built in or takes no text.
-
-    None also for what ends an iteration: raised inside `zip(map(candidate, xs), ys)`, it would end the tests as passed.
-    """
-    kind = getattr(builtins, name, None)
-    if not isinstance(kind, type) or not issubclass(kind, Exception):
-        return None
-    if issubclass(kind, (StopIteration, StopAsyncIteration)):
-        return None
-    try:
-        return kind(text)
-    except TypeError:
-        return None
-
-
 def judge(tests: int, calls: int, answers: int, verdicts: int, limit: int) -> None:
     """Run the tests of the file `tests` and send one verdict: a word and a detail."""
-    payload = wire.read_all(tests)
-    proxy = Proxy(calls, answers, limit)
+    payload = frames.read_all(tests)
     # Tests that draw their inputs draw the same ones each time.
     random.seed(0)
-    wire.send(verdicts, _verdict(payload, proxy), 2**16)
+    frames.send(verdicts, _verdict(payload, calls, answers, limit), 2**16)
 
 
-def _verdict(payload: dict[str, str], proxy: Proxy) -> list[str]:
-    namespace: dict[str, Any] = {"__name__": "tests"}
+def _verdict(payload: dict[str, str], calls: int, answers: int, limit: int) -> list[str]:
+    module = types.ModuleType("tests")
+    sys.modules["tests"] = module  # dataclasses look their own module up
+    namespace = module.__dict__
+    classes = Classes(namespace, trusted=True)
     try:
         exec(compile(payload["setup"], "setup.py", "exec"), namespace)
+        classes.shared.update(classes.local())
         exec(compile(payload["tests"], "tests.py", "exec"), namespace)
         check = namespace["check"]
     except BaseException as error:  # noqa: B902
         return ["broken", f"the tests cannot be loaded: {type(error).__name__}: {error}"[:500]]
-    namespace[payload["entry_point"]] = proxy
+    peer = _Judge(calls, answers, limit, classes)
     try:
-        proxy.answer()  # the program has been loaded
-        check(proxy)
+        candidate = namespace[payload["entry_point"]] = peer.begin()
+        check(candidate)
     except BaseException as error:  # noqa: B902
-        if proxy.ended:
-            return list(proxy.ended)
-        if proxy.raised and error is proxy.raised[0]:
-            return ["raised", f"{proxy.raised[1]}: {proxy.raised[2]}"[:500]]
-        if isinstance(error, MemoryError):
-            return ["raised", "MemoryError: in the tests, on the program's answer"]
-        return ["failed", f"{type(error).__name__} in line {_line(error)} of the tests: {error}"[:500]]
-    if proxy.ended:
-        return list(proxy.ended)
-    if not proxy.asked:
+        return list(peer.ended) if peer.ended else _failure(error, peer, payload["tests"])
+    if peer.ended:
+        return list(peer.ended)
+    if not peer.asked:
         why = (
             "check returned without calling the candidate, so any program would pass: assert what candidate(...) gives"
         )
         return ["broken", why]
     return ["passed", ""]
+
+
+def _failure(error: BaseException, peer: _Judge, tests: str) -> list[str]:
+    name = type(error).__name__
+    if error is peer.raised:
+        if name in STEERING and name in tests:
+            return ["unsupported", f"the tests expect {name}, which would steer them and arrives as another exception"]
+        return ["raised", f"{name}: {error}"[:500]]
+    if isinstance(error, MemoryError):
+        return ["raised", "MemoryError: in the tests, on the program's answer"]
+    where = f"{name} in line {_line(error)} of the tests: {error}"
+    if peer.reduced:
+        return ["unsupported", f"{where}; the program gave {peer.reduced}"[:500]]
+    return ["failed", where[:500]]
 
 
 def _line(error: BaseException) -> int:

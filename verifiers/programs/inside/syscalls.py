@@ -1,4 +1,4 @@
-"""The system calls that a pure computation needs, as a seccomp filter; all others are refused with EPERM."""
+"""The system calls that a pure computation needs, as a seccomp filter; all others are refused."""
 
 import errno
 import platform
@@ -40,6 +40,8 @@ _PROCESSES: dict[str, tuple[int, int | None]] = {
 _FCNTL = (72, 25)
 _FCNTL_ALLOWED = (0, 1, 2, 3, 1030)  # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC
 _SET_FLAGS, _O_ASYNC = 4, 0x2000
+# Refused as for what is no terminal: opening a file through a function (`tempfile`) then sets flags by `fcntl`.
+_IOCTL = (16, 29)
 _CLONE, _CLONE3 = (56, 220), 435
 _CLONE_NEW = 0x7E020080  # every CLONE_NEW* flag
 PIVOT_ROOT = (155, 41)
@@ -77,6 +79,8 @@ def filter_program(processes: bool) -> bytes:
         # The C library then falls back to `clone`, whose flags a filter can read.
         (_EQUAL, 0, 1, _CLONE3),
         (_RETURN, 0, 0, _REFUSE | errno.ENOSYS),
+        (_EQUAL, 0, 1, _IOCTL[column]),
+        (_RETURN, 0, 0, _REFUSE | errno.ENOTTY),
     ]
     for number in numbers:
         code += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]

@@ -5,7 +5,6 @@ nothing of an earlier task to be found in the memory that a child inherits.
 """
 
 import gc
-import importlib
 import json
 import os
 import resource
@@ -18,25 +17,13 @@ import tempfile
 import time
 from typing import Any
 
-from . import candidate, judge, lockdown, probe
-
-# Loaded before the lock-down, after which there are no files to import from.
-PRELOADED = (
-    "abc array ast base64 bisect calendar cmath collections collections.abc colorsys contextlib copy csv ctypes "
-    "dataclasses datetime decimal difflib enum fnmatch fractions functools gc getpass glob graphlib hashlib heapq "
-    "hmac html inspect io itertools json keyword linecache locale logging math numbers operator os pathlib pickle "
-    "platform pprint queue random re reprlib secrets shlex shutil signal socket stat statistics string struct "
-    "subprocess sys tempfile textwrap threading time timeit tokenize traceback types typing unicodedata unittest "
-    "urllib.parse uuid warnings weakref zlib zoneinfo _strptime atexit codecs copyreg errno sched "
-    "encodings.idna encodings.latin_1 encodings.ascii encodings.utf_16 encodings.utf_32 xml.etree.ElementTree"
-).split()
+from . import candidate, judge, lockdown, probe, stdlib
 
 
 def main(descriptor: int) -> None:
     """Lock down what `sys.argv` names, report, then fork candidates and judges until the other end hangs up."""
     control = socket.socket(fileno=descriptor)
-    for name in PRELOADED:
-        importlib.import_module(name)
+    stdlib.load()
     layers = json.loads(sys.argv[1])
     os.environ.clear()
     sys.path[:] = []

@@ -1,0 +1,149 @@
+"""What programs return, raise and change, against plain Python: the program and its tests in one interpreter.
+
+The files of `cases` hold programs with tests. Each is judged twice: by the sandbox, and by running the program and its
+tests in one namespace, which is what the tests were written for and gives the independent verdict.
+"""
+
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from probinf.verifiers.programs import Limits, ProgramStatus, Sandbox, Trial
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the sandbox runs on Linux only")
+
+
+class Case(NamedTuple):
+    """A program, its tests, and what stands before both."""
+
+    name: str
+    setup: str
+    program: str
+    tests: str
+
+    def trial(self) -> Trial:
+        indented = "".join(f"    {line}\n" for line in self.tests.splitlines())
+        return Trial(self.program, "f", f"def check(candidate):\n{indented}", self.setup)
+
+    def plainly(self) -> BaseException | None:
+        """What plain Python says, in a thread with a stack of its own."""
+        namespace: dict[str, Any] = {"__name__": "plain"}
+        caught: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                trial = self.trial()
+                exec(f"{trial.setup}\n{trial.program}\n{trial.tests}\ncheck(f)\n", namespace)
+            except BaseException as error:  # noqa: B902
+                caught.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        return caught[0] if caught else None
+
+
+def read(file: str) -> list[Any]:
+    cases = []
+    for text in (Path(__file__).parent / "cases" / file).read_text().split("=== ")[1:]:
+        name, _, rest = text.partition("\n")
+        program, tests = rest.split("--- tests\n")
+        *setup, program = program.split("--- program\n")
+        cases.append(pytest.param(Case(name, "".join(setup), program, tests), id=name))
+    return cases
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(Limits()) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize("case", [*read("values.txt"), *read("errors.txt")])
+def test_what_passes_in_plain_python_passes(case: Case, sandbox: Sandbox):
+    assert case.plainly() is None
+    outcome = sandbox.judge(case.trial())
+    assert outcome.passed, outcome
+
+
+@pytest.mark.parametrize("case", read("wrong.txt"))
+def test_what_fails_in_plain_python_fails(case: Case, sandbox: Sandbox):
+    assert isinstance(case.plainly(), AssertionError)
+    assert sandbox.judge(case.trial()).status is ProgramStatus.FAILED
+
+
+@pytest.mark.parametrize("case", read("unsupported.txt"))
+def test_what_cannot_be_compared_is_not_called_wrong(case: Case, sandbox: Sandbox):
+    outcome = sandbox.judge(case.trial())
+    assert outcome.status is ProgramStatus.UNSUPPORTED and outcome.detail, outcome
+
+
+def test_a_value_that_is_nested_too_deep_is_not_called_wrong(sandbox: Sandbox):
+    program = "def f(n):\n    r = []\n    for _ in range(n):\n        r = [r]\n    return r\n"
+    outcome = sandbox.judge(Trial(program, "f", "def check(f):\n    assert f(100_000)\n"))
+    assert outcome.status is ProgramStatus.UNSUPPORTED
+
+
+def test_what_is_raised_and_not_expected_is_an_error(sandbox: Sandbox):
+    raising = "class Own(ValueError):\n    pass\ndef f(x):\n    raise Own('bad')\n"
+    outcome = sandbox.judge(Trial(raising, "f", "def check(f):\n    assert f(1)\n"))
+    assert (outcome.status, outcome.detail) == (ProgramStatus.ERROR, "Own: bad")
+    other = "def check(f):\n    try:\n        f(1)\n    except TypeError:\n        pass\n"
+    assert sandbox.judge(Trial(raising, "f", other)).status is ProgramStatus.ERROR
+
+
+# By hand, as a program could write them, where the tests hold classes whose instances are equal to everything.
+_TOLERANT = """
+from unittest import mock
+class Near:
+    def __init__(self, value): self.value, self.slack = value, 0
+    def __eq__(self, other): return abs(self.value - other) <= self.slack
+def check(candidate):
+    assert candidate(lambda: 982451653) == 982451653
+"""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"value": {"@": [-9, {"object": [["", "Near"], [["value", 0], ["slack", Infinity]]]}]}}',
+        '{"value": {"@": [-9, {"object": [["unittest.mock", "_ANY"], []]}]}}',
+        '{"value": {"class": ["unittest.mock", "_ANY"]}}',
+        '{"value": {"member": [["unittest.mock", "_ANY"], 1]}}',
+        '{"ask": [1, "get", ["__code__"], []]}',
+        '{"ask": [1, "get", ["__globals__"], []]}',
+        '{"ask": [2, "__call__", [], []]}',
+        '{"ask": [1, "__repr__", [], []]}',
+    ],
+)
+def test_an_answer_by_hand_makes_nothing_that_lies(answer: str, sandbox: Sandbox):
+    program = f"""
+import os, struct
+def f(g):
+    data = {answer.encode()!r}
+    os.write(5, struct.pack("!I", len(data)) + data)
+    return 0
+"""
+    outcome = sandbox.judge(Trial(program, "f", _TOLERANT))
+    assert outcome.status in (ProgramStatus.ERROR, ProgramStatus.FAILED, ProgramStatus.UNSUPPORTED), outcome
+
+
+def test_a_function_of_the_tests_can_be_called_and_nothing_else(sandbox: Sandbox):
+    program = """
+def f(g):
+    found = []
+    for name in ("__globals__", "__code__", "__closure__", "__defaults__", "__dict__", "__self__", "__wrapped__", "x"):
+        try:
+            found.append(getattr(g, name))
+        except AttributeError:
+            pass
+    return g(), g.__name__, found
+"""
+    tests = "def check(f):\n    def secret(x=7):\n        return x\n    assert f(secret) == (7, 'secret', [{}])\n"
+    outcome = sandbox.judge(Trial(program, "f", tests))
+    assert outcome.status is not ProgramStatus.PASSED
+    tests = tests.replace("[{}]", "[]")
+    assert sandbox.judge(Trial(program, "f", tests)).passed, sandbox.judge(Trial(program, "f", tests))
