@@ -18,6 +18,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
+# What `choice` returns where the logits say nothing; no program draws it otherwise.
+NO_INDEX = -(2**31)
 # Above this many outcomes a flat prefix sum costs more than a block-wise one.
 _FLAT_LIMIT = 1024
 # Up to this many entries a running sum by groups is not worth its many small operations.
@@ -42,7 +44,8 @@ def choice(key: PRNGKeyArray, logits: Float[Array, "..."], draws: Sequence[int] 
     """Draws indices of the last axis of `logits`, with probability proportional to `exp(logits)`.
 
     Law: independent over `logits.shape[:-1] + draws`, P(index = k) = softmax(logits)[k]; an entry of -inf is never
-    drawn (in float32 too). A row that is -inf throughout gives index 0.
+    drawn (in float32 too). A row that is -inf throughout gives index 0. A row with NaN or +inf has no law: it gives
+    the smallest int32, which is the index of nothing, and a `Draw` or `Move` that leaves it in a value ends as INVALID.
 
     Survives jit, vmap, scan and cond; `probinf.validity` enumerates its outcomes exactly.
 
@@ -61,7 +64,7 @@ def choice(key: PRNGKeyArray, logits: Float[Array, "..."], draws: Sequence[int] 
 def flip(key: PRNGKeyArray, log_p: Float[Array, "..."]) -> Bool[Array, "..."]:
     """Tosses independent coins that show True with probability `min(1, exp(log_p))`.
 
-    Law: Bernoulli(min(1, exp(log_p))), elementwise. This is the accept bit of Metropolis-Hastings.
+    Law: Bernoulli(min(1, exp(log_p))), elementwise. This is the accept bit of Metropolis-Hastings; NaN shows False.
     """
     log_p = jnp.minimum(jnp.asarray(log_p), 0.0)
     # log(1 - p), with the certain coin kept away from log(0) so that no derivative is NaN.
@@ -174,7 +177,10 @@ def _sample_choice(key: Array, logits: Array, *, draws: tuple[int, ...]) -> Arra
     else:
         invert = _invert_flat if logits.shape[-1] <= _FLAT_LIMIT else _invert_blocks
     # In float64 mode a sum of int32 is int64.
-    return invert(weights, u).astype(jnp.int32)
+    index = invert(weights, u).astype(jnp.int32)
+    # NaN is the maximum of whatever holds it.
+    undefined = (jnp.isnan(top) | (top == jnp.inf)).reshape(logits.shape[:-1] + (1,) * len(draws))
+    return jnp.where(undefined, NO_INDEX, index)
 
 
 def _sample_uniform_cells(key: Array, breaks: Array) -> Array:

@@ -9,7 +9,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from probinf._particles import undefined_lanes
 
 # Exponents closer than this are the same: temperatures are sums of float32 increments.
 _SAME_EXPONENT = 1e-5
@@ -102,6 +104,13 @@ class Distribution(Factor):
     def sample_lanes(self, key: PRNGKeyArray, values: Any, n: int) -> Any:
         """Draws for n lanes; a longer cloud keeps the draws of its first lanes. Override for batched models."""
         return jax.vmap(self.sample)(jax.random.split(key, n), values)
+
+    def undefined_lanes(self, drawn: Any, n: int) -> Bool[Array, " n"]:
+        """Which of n draws are of no law, because NaN stood where a number is needed; override to look elsewhere.
+
+        By default those whose value holds NaN, or the index that `choice` gives where the logits hold NaN.
+        """
+        return undefined_lanes(drawn, n)
 
     def prefix(self, final: Any) -> Any:
         """The value this draw had on the way to `final`; conditional SMC retraces its reference with it."""
@@ -229,6 +238,14 @@ class Named(Distribution):
     def log_density(self, x: Any) -> Float[Array, ""]:
         """The object's log-density, summed over what it regards as its batch."""
         return jnp.sum(self.base.log_prob(x))
+
+    def undefined_lanes(self, drawn: Any, n: int) -> Bool[Array, " n"]:
+        """All lanes where a parameter is NaN: an object that draws integers need not show it in the value."""
+        found = undefined_lanes(drawn, n)
+        for leaf in jax.tree.leaves(self.base):
+            if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
+                found = found | jnp.any(jnp.isnan(leaf))
+        return found
 
 
 def as_measure(factor: Factor) -> Measure:

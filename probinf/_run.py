@@ -13,6 +13,7 @@ from probinf._choice import check_key
 from probinf._particles import Particles, spawn
 from probinf._primitives import Scan
 from probinf._primitives._loop import Observer, Record
+from probinf._primitives._resample import weight_status
 from probinf._sampler import Chain, Info, Sampler
 from probinf._status import Status, worst_status
 
@@ -80,13 +81,18 @@ def sample(
 
 
 def run_status(cloud: Particles, info: Info) -> Status:
-    """How a finished run ended: the worst status of its stages, or DEGENERATE for a cloud without mass."""
+    """How a finished run ended: the worst status of its stages and of the weights it left.
+
+    Those are DEGENERATE for a cloud without mass, COLLAPSED where one of many lanes holds nearly all of it, and INVALID
+    where they are NaN or +inf.
+    """
     return Status(int(_status_code(cloud, info)))
 
 
 def _status_code(cloud: Particles, info: Info) -> Int[Array, ""]:
-    worst = worst_status(info)
-    return jnp.where(cloud.log_z > -jnp.inf, worst, jnp.maximum(worst, jnp.int32(Status.DEGENERATE)))
+    left = jnp.where(cloud.log_z > -jnp.inf, weight_status(cloud.log_weights), jnp.int32(Status.DEGENERATE))
+    left = jnp.where(jnp.isnan(cloud.log_z) | (cloud.log_z == jnp.inf), jnp.int32(Status.INVALID), left)
+    return jnp.maximum(worst_status(info), left)
 
 
 @eqx.filter_jit

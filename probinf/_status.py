@@ -15,8 +15,9 @@ class Status(enum.IntEnum):
     OK = 0
     BUDGET = 1
     ABSTAINED = 2
-    DEGENERATE = 3
-    INVALID = 4
+    COLLAPSED = 3
+    DEGENERATE = 4
+    INVALID = 5
 
     @property
     def explanation(self) -> str:
@@ -28,8 +29,16 @@ _EXPLANATIONS = {
     Status.OK: "the run is complete",
     Status.BUDGET: "a loop ran out of its budget of steps before its condition was met: raise max_steps",
     Status.ABSTAINED: "some lanes never passed the verifier within the budget and weigh nothing: raise the budget",
+    Status.COLLAPSED: (
+        "the estimate rests on few distinct particles: at some step one of them held nearly all of the weight, or a "
+        "move was hardly ever accepted and left copies; use more particles, smaller steps, or a better proposal or "
+        "kernel"
+    ),
     Status.DEGENERATE: "all weights are zero: no particle satisfies the potentials; use more particles or soften them",
-    Status.INVALID: "a potential returned NaN or +inf; those lanes were given weight zero: mend the potential",
+    Status.INVALID: (
+        "a potential returned NaN or +inf, or a draw held NaN; those lanes were given weight zero: mend the potential, "
+        "or the model whose parameters or logits are NaN"
+    ),
 }
 
 

@@ -10,6 +10,7 @@ from probinf.samplers._adaptive_tempered_smc import AdaptiveInfo as AdaptiveInfo
 from probinf.samplers._adaptive_tempered_smc import AdaptiveTempering as AdaptiveTempering
 from probinf.samplers._adaptive_tempered_smc import adaptive_tempered_smc as adaptive_tempered_smc
 from probinf.samplers._adaptive_tempered_smc import ladder_of as ladder_of
+from probinf.samplers._adaptive_tempered_smc import settings_of as settings_of
 from probinf.samplers._auxiliary_filter import AuxiliaryStage as AuxiliaryStage
 from probinf.samplers._auxiliary_filter import auxiliary_filter as auxiliary_filter
 from probinf.samplers._backward_simulation import BackwardSimulation as BackwardSimulation
@@ -123,6 +124,8 @@ from probinf.samplers._stop_tempering import stop_tempering as stop_tempering
 from probinf.samplers._tempered_smc import Rung as Rung
 from probinf.samplers._tempered_smc import TemperStage as TemperStage
 from probinf.samplers._tempered_smc import tempered_smc as tempered_smc
+from probinf.samplers._tuned_hmc import TunedHMC as TunedHMC
+from probinf.samplers._tuned_hmc import TunedSettings as TunedSettings
 from probinf.samplers._two_phase import EndOfThinking as EndOfThinking
 from probinf.samplers._two_phase import two_phase as two_phase
 from probinf.samplers._until_stop import UntilStop as UntilStop

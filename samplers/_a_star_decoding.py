@@ -116,8 +116,10 @@ class AStarSearch(Sampler):
         return jax.lax.scan(round, start, (jnp.arange(expansions), keys))[0]
 
     def costs(self, values: Solutions) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-        """f, by which solutions are taken, and h, which decides between equal ones."""
-        return path_cost(history_of(values))
+        """f, by which solutions are taken, and h, which decides between equal ones; NaN for a text drawn from NaN."""
+        known = ~jnp.isnan(values.generation.log_prob)
+        f, h = path_cost(history_of(values))
+        return jnp.where(known, f, jnp.nan), jnp.where(known, h, jnp.nan)
 
     def next_open(self, frontier: Frontier) -> tuple[Int[Array, ""], Bool[Array, ""]]:
         """The open solution of least cost, and whether it is finished."""

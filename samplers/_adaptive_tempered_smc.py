@@ -29,6 +29,7 @@ from probinf._sampler import Info, Kernel, Sampler
 from probinf._status import Status, status_if, worst_status
 from probinf.resampling import Scheme, Systematic, effective_sample_size
 from probinf.samplers._tempered_smc import Rung, TemperStage
+from probinf.samplers._tuned_hmc import TunedHMC, TunedSettings
 
 _SYSTEMATIC = Systematic()
 # Halvings of the interval of temperatures: enough for a first step of 1e-6 in float32.
@@ -39,7 +40,8 @@ class AdaptiveInfo(NamedTuple):
     """What the ladder became; rows from `rungs` on were not used and repeat the last temperature.
 
     temperatures: inverse temperature after each rung. ess: effective sample size at each rung before it resampled, as a
-    fraction of N (0 where unused). kernel: what the kernel reported at the last transition of each rung.
+    fraction of N (0 where unused). kernel: what the kernel reported at the last transition of each rung. acceptance and
+    distinct: as in `MoveInfo`, at each rung. settings: what `TunedHMC` found there, otherwise empty.
     """
 
     status: Int[Array, ""]
@@ -47,6 +49,9 @@ class AdaptiveInfo(NamedTuple):
     temperatures: Float[Array, " max_steps"]
     ess: Float[Array, " max_steps"]
     kernel: Info
+    acceptance: Any = ()
+    distinct: Any = ()
+    settings: Any = ()
 
 
 class AdaptiveTempering(Sampler):
@@ -90,10 +95,13 @@ class AdaptiveTempering(Sampler):
             return carry, (going, carry[1], *report)
 
         (cloud, beta), rows = jax.lax.scan(step, (cloud, beta), jax.random.split(key, self.max_steps))
-        used, temperatures, ess, status, kernel = rows
+        used, temperatures, ess, status, moved = rows
         unfinished = status_if((beta < 1.0) & (cloud.log_z > -jnp.inf), Status.BUDGET)
         rungs = jnp.sum(used).astype(jnp.int32)
-        return cloud, AdaptiveInfo(jnp.maximum(unfinished, jnp.max(status)), rungs, temperatures, ess, kernel)
+        status = jnp.maximum(unfinished, jnp.max(status))
+        settings = getattr(moved, "settings", ())
+        found = (moved.kernel, moved.acceptance, moved.distinct, settings)
+        return cloud, AdaptiveInfo(status, rungs, temperatures, ess, *found)
 
     def rung(
         self, key: PRNGKeyArray, cloud: Particles, beta: Float[Array, ""]
@@ -103,7 +111,7 @@ class AdaptiveTempering(Sampler):
         after = next_temperature(log_likelihood, cloud.log_weights, beta, self.ess)
         cloud, info = self.stage(Rung(beta, after))(key, cloud)
         _, resampled, moved = info
-        return (cloud, after), (resampled.ess[0] / cloud.n, worst_status(info), moved.kernel)
+        return (cloud, after), (resampled.ess[0] / cloud.n, worst_status(info), moved)
 
     def meaning(self, m: Measure) -> Measure:
         """The product m * likelihood, claimed for many particles only.
@@ -154,7 +162,7 @@ def next_temperature(
 def adaptive_tempered_smc(
     prior: Any,
     likelihood: Any,
-    make_kernel: Callable[[Measure], Kernel],
+    make_kernel: Callable[[Measure], Kernel] | TunedHMC,
     ess: float | Float[Array, ""] = 0.5,
     *,
     moves: int = 1,
@@ -163,11 +171,16 @@ def adaptive_tempered_smc(
 ) -> Sampler:
     """Draws from the prior and brings the likelihood in, each step as large as the effective sample size allows.
 
-    `make_kernel` is as in `tempered_smc`; each rung resamples and then makes `moves` transitions a lane. For an
-    unbiased estimate of the evidence, run the ladder that was found once more, on fresh particles:
+    `make_kernel` is as in `tempered_smc`; each rung resamples and then makes `moves` transitions a lane, or as many as
+    `TunedHMC` finds. The temperatures are right only while the lanes are different: copies have one likelihood, so that
+    weights of a cloud of copies are equal at every temperature and the ladder jumps to 1. A kernel that hardly accepts
+    leaves such a cloud; then the status is COLLAPSED, and evidence and draws are worth nothing. For an unbiased
+    estimate of the evidence, run the ladder that was found once more, on fresh particles:
 
         pilot = sample(adaptive_tempered_smc(prior, likelihood, make_kernel), key, n)
         again = tempered_smc(prior, likelihood, make_kernel, ladder_of(pilot.info[-1]))
+
+    and with `TunedHMC` give `tempered_smc` also `settings=settings_of(pilot.info[-1])`.
 
     Law: m -> m * prior * likelihood (CONSISTENT).
 
@@ -186,13 +199,39 @@ def ladder_of(info: AdaptiveInfo, rungs: int | None = None) -> Float[np.ndarray,
 
     Raises: ValueError where the run did not reach 1, or used more rungs than asked for.
     """
+    return _filled(info, rungs)[0]
+
+
+def settings_of(info: AdaptiveInfo, rungs: int | None = None) -> TunedSettings:
+    """The settings that `TunedHMC` found at each temperature, on the host, for `tempered_smc(..., settings=)`.
+
+    Args:
+        info: of an adaptive run.
+        rungs: as in `ladder_of`; a further rung moves as the colder end of the step that it halves.
+
+    Returns:
+        Settings with the leading axis of rungs.
+
+    Raises:
+        ValueError: as `ladder_of` does, and where the run was not tuned.
+    """
+    if not isinstance(info.settings, TunedSettings):
+        raise ValueError("the run has no settings: give adaptive_tempered_smc a TunedHMC as make_kernel")
+    rows = _filled(info, rungs)[1]
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[rows], info.settings)
+
+
+def _filled(info: AdaptiveInfo, rungs: int | None) -> tuple[Float[np.ndarray, " rungs"], np.ndarray]:
+    """The ladder with as many rungs as asked for, and the rung of the run whose settings serve at each."""
     used = int(info.rungs)
     betas = np.concatenate([[0.0], np.asarray(info.temperatures, np.float64)[:used]])
     if betas[-1] != 1.0:
         raise ValueError(f"the run stopped at inverse temperature {betas[-1]:.3g}, not 1: raise max_steps or lower ess")
     if rungs is not None and rungs < used:
         raise ValueError(f"the run used {used} rungs, which do not fit into rungs={rungs}")
+    rows = np.arange(used)
     while rungs is not None and len(betas) <= rungs:
         widest = int(np.argmax(np.diff(betas)))
         betas = np.insert(betas, widest + 1, betas[widest : widest + 2].mean())
-    return betas[1:]
+        rows = np.insert(rows, widest, rows[widest])
+    return betas[1:], rows

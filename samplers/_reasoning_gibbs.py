@@ -29,7 +29,7 @@ from probinf._choice import check_key, choice
 from probinf._measure import Guarantee, Measure
 from probinf._particles import Particles, add_log, spawn, take_lanes
 from probinf._primitives._resample import Decision, Resample, decide
-from probinf._primitives._weight import checked_log_density
+from probinf._primitives._weight import checked_draw, checked_log_density
 from probinf._sampler import Kernel
 from probinf._status import Status, status_if
 from probinf.lm import Reasoning, Solutions, writing
@@ -189,10 +189,12 @@ class ReasoningGibbs(Kernel):
 
     def _extended(self, key: PRNGKeyArray, sweep: _Sweep) -> _Sweep:
         """The next step of every lane, and its potential."""
-        cloud = sweep.cloud.replace(values=self.write(key, sweep.cloud.values, sweep.reference))
+        values = self.write(key, sweep.cloud.values, sweep.reference)
+        cloud, drawn = checked_draw(self.writer.step(), sweep.cloud.replace(values=values))
         log_g, status = self.log_potential(cloud, sweep.reference)
         cloud = cloud.replace(log_weights=add_log(cloud.log_weights, log_g))
-        return sweep._replace(cloud=cloud, status=jnp.maximum(sweep.status, status))
+        status = jnp.maximum(jnp.maximum(sweep.status, drawn.status), status)
+        return sweep._replace(cloud=cloud, status=status)
 
     def survivors(self, key: PRNGKeyArray, cloud: Particles) -> Decision:
         """Who goes on, given that lane 0 does."""
@@ -225,13 +227,15 @@ class ReasoningGibbs(Kernel):
             now = step.replay_lanes(before, n, step.tokens_of(reference, t))
             # Where the lane is dead, its potential is nobody's concern.
             weight = jnp.where(so_far.possible, cloud.log_weights, -jnp.inf)
-            log_g, status = self.log_potential(spawn(n, now).replace(log_weights=weight), reference)
+            read, drawn = checked_draw(step, spawn(n, now).replace(log_weights=weight))
+            log_g, status = self.log_potential(read, reference)
+            known = ~jnp.isnan(now.generation.latest_log_prob)
             return Future(
                 now,
-                so_far.log_likelihood + now.generation.latest_log_prob,
+                so_far.log_likelihood + jnp.where(known, now.generation.latest_log_prob, -jnp.inf),
                 add_log(so_far.log_potential, log_g),
-                so_far.possible & self.same_course(before, now, reference, t),
-                jnp.maximum(so_far.status, status),
+                so_far.possible & known & self.same_course(before, now, reference, t),
+                jnp.maximum(jnp.maximum(so_far.status, drawn.status), status),
             )
 
         # A text is finished, or has as many steps as there were rounds.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -20,16 +21,18 @@ from jaxtyping import Array, Float
 from probinf._measure import Distribution, Factor, Measure, as_distribution, as_factor
 from probinf._primitives import Draw, Move, Resample, Reweight, Scan
 from probinf._sampler import Kernel, Sampler
+from probinf.samplers._tuned_hmc import TunedHMC, TunedSettings
 
 # Systematic resampling at every rung.
 _SYSTEMATIC = Resample()
 
 
 class Rung(NamedTuple):
-    """Inverse temperatures before and after a stage."""
+    """Inverse temperatures before and after a stage, and the settings of its moves where they were found before."""
 
     before: Float[Array, "..."]
     after: Float[Array, "..."]
+    settings: Any = ()
 
 
 class TemperStage(eqx.Module):
@@ -40,7 +43,7 @@ class TemperStage(eqx.Module):
 
     prior: Distribution
     likelihood: Factor
-    make_kernel: Callable[[Measure], Kernel]
+    make_kernel: Callable[[Measure], Kernel] | TunedHMC
     resample: Sampler
     moves: int = eqx.field(static=True, default=1)
 
@@ -50,34 +53,42 @@ class TemperStage(eqx.Module):
 
     def __call__(self, rung: Rung) -> Sampler:
         """The stage for this rung."""
-        kernel = self.make_kernel(self.prior * self.likelihood**rung.after)
+        target = self.prior * self.likelihood**rung.after
         increment = Reweight(self.likelihood ** (rung.after - rung.before))
-        return increment >> self.resample >> Move(kernel, self.moves)
+        if isinstance(self.make_kernel, TunedHMC):
+            return increment >> self.resample >> self.make_kernel.move(target, rung.settings)
+        return increment >> self.resample >> Move(self.make_kernel(target), self.moves)
 
 
 def tempered_smc(
     prior: Any,
     likelihood: Any,
-    make_kernel: Callable[[Measure], Kernel],
+    make_kernel: Callable[[Measure], Kernel] | TunedHMC,
     betas: Sequence[float] | Float[np.ndarray, " rungs"] | Float[Array, " rungs"],
     *,
     moves: int = 1,
     resample: Sampler = _SYSTEMATIC,
+    settings: TunedSettings | tuple[()] = (),
 ) -> Sampler:
     """Draws from the prior and brings the likelihood in step by step, at inverse temperatures `betas`.
 
     `make_kernel` maps a measure to a kernel that keeps it; make it a Module or a partial application such as
     `eqx.Partial(MetropolisHastings, proposal=random_walk(0.5))`. After each resampling a lane makes `moves`
-    transitions. The ladder is data: another of the same length does not compile anew.
+    transitions. The ladder is data: another of the same length does not compile anew. With `TunedHMC` as `make_kernel`
+    the particles tune their moves (then the law is CONSISTENT), or `settings` from `settings_of` an earlier run say
+    them for each rung, and `moves` is not used.
 
     Law: m -> m * prior * likelihood (PROPER).
 
-    Raises: ValueError where `betas` is not an increasing sequence of positive numbers that ends at 1, or `moves` is
-    below one.
+    Raises: ValueError where `betas` is not an increasing sequence of positive numbers that ends at 1, `moves` is below
+    one, or `settings` are not one row a rung for a `TunedHMC`.
     """
-    prior = as_distribution(prior)
+    prior, rungs = as_distribution(prior), as_rungs(betas)
+    rows = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(settings)}
+    if rows and (rows != {rungs.after.shape} or not isinstance(make_kernel, TunedHMC)):
+        raise ValueError(f"settings are one row for each of {len(rungs.after)} rungs and for TunedHMC only, got {rows}")
     stage = TemperStage(prior, as_factor(likelihood), make_kernel, resample, moves)
-    return Draw(prior) >> Scan(stage, as_rungs(betas))
+    return Draw(prior) >> Scan(stage, rungs._replace(settings=jax.tree.map(jnp.asarray, settings)))
 
 
 def as_rungs(betas: Sequence[float] | Float[np.ndarray, " rungs"] | Float[Array, " rungs"]) -> Rung:

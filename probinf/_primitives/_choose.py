@@ -14,6 +14,7 @@ from probinf._measure import Factor, Guarantee, Measure, as_factor
 from probinf._particles import Particles, take_lanes
 from probinf._sampler import Sampler
 from probinf._status import Status, status_if
+from probinf.resampling._weights import usable
 
 
 class ChooseInfo(NamedTuple):
@@ -52,7 +53,11 @@ class Proportional(Rule):
 
     def index(self, key: PRNGKeyArray, cloud: Particles) -> Int[Array, ""]:
         """A draw from the weights."""
-        return choice(key, cloud.log_weights)
+        return choice(key, usable(cloud.log_weights))
+
+    def choose(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Int[Array, ""], Int[Array, ""]]:
+        """A draw from the weights; NaN weighs nothing, and makes the status INVALID."""
+        return self.index(key, cloud), status_if(jnp.isnan(cloud.log_weights), Status.INVALID)
 
 
 class Best(Rule):

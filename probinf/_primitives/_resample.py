@@ -19,6 +19,12 @@ from probinf._primitives._lanes import on_lanes
 from probinf._sampler import Sampler
 from probinf._status import Status, status_if
 from probinf.resampling import Scheme, Systematic, adaptive_ancestors, effective_sample_size
+from probinf.resampling._weights import relative_weights
+
+# Fewer living lanes may well have one that holds nearly all of the weight.
+_FEW = 5
+# The share of the weight at which one lane decides the estimate.
+_SHARE = 0.9
 
 
 class ResampleInfo(NamedTuple):
@@ -39,14 +45,21 @@ class Resample(Sampler):
     where the effective sample size is below `ess * N`; that keeps the law exactly as well. A dead cloud is left as it
     is. Under a twist g, selection is by w * g and survivors keep the weight 1 / g.
 
+    A weight that is NaN or +inf counts as zero, with status INVALID. Where one of five or more living lanes holds more
+    than nine tenths of the weight, the mass that moves into `log_evidence` is one draw's, and the status is COLLAPSED.
+
+    Derivatives: ancestors have none, so the survivors carry that of the logarithm of the weight they were chosen by:
+    the derivative of `exp(log_z)` is unbiased for that of the mass, and of `log_z` consistent, where draws and
+    potentials are differentiable.
+
     With `islands` > 1 the cloud is that many independent filters of N / islands lanes each, side by side in one batch:
     lanes are replaced within their island only, and an island's mass stays in its own weights. `active` maps the values
     to the lanes that still change; an island without one is left alone, as a filter by itself would have ended.
 
     Raises: ValueError where `ess` is outside (0, 1], or the islands do not divide the cloud.
 
-    Islands are those of Verge et al., "On parallel implementation of sequential Monte Carlo methods", arXiv 1306.3911.
-    """
+    The derivatives are those of Scibior and Wood, arXiv 2106.10314. Islands are those of Verge et al., "On parallel
+    implementation of sequential Monte Carlo methods", arXiv 1306.3911."""
 
     scheme: Scheme = Systematic()
     ess: float | None = eqx.field(static=True, default=None)
@@ -98,8 +111,9 @@ class Resample(Sampler):
         any_resampled = jnp.any(decision.info.resampled)
         if isinstance(any_resampled, Tracer):
             # The gather stands inside the branch: a cloud that is not resampled is not copied.
-            return jax.lax.cond(any_resampled, survivors, lambda cloud: cloud, cloud), decision.info
-        return (survivors(cloud) if any_resampled else cloud), decision.info
+            keep = lambda cloud: decision.cloud.replace(values=cloud.values)  # noqa: E731
+            return jax.lax.cond(any_resampled, survivors, keep, cloud), decision.info
+        return (survivors(cloud) if any_resampled else decision.cloud.replace(values=cloud.values)), decision.info
 
     @property
     def always(self) -> bool:
@@ -139,7 +153,10 @@ def decide(
 ) -> Decision:
     """Who survives and with what weight, from the weights alone: moving the values is left to the caller."""
     grid = (sampler.islands, cloud.n // sampler.islands)
-    selection = add_log(cloud.log_weights, cloud.log_twist).reshape(grid)
+    selection = add_log(cloud.log_weights, cloud.log_twist)
+    invalid = jnp.isnan(selection) | (selection == jnp.inf)
+    cloud = cloud.replace(log_weights=jnp.where(invalid, -jnp.inf, cloud.log_weights))
+    selection = jnp.where(invalid, -jnp.inf, selection).reshape(grid)
     # One island draws with the key itself, so that it is the plain filter to the last bit.
     keys = key[None] if sampler.islands == 1 else jax.random.split(key, sampler.islands)
     draw = functools.partial(_ancestors, sampler.scheme, sampler.ess, conditional)
@@ -155,14 +172,29 @@ def decide(
     log_twist = jax.lax.cond(twisted, lambda: jnp.take(cloud.log_twist, ancestors), lambda: cloud.log_twist)
     banked = log_mass[0] if sampler.islands == 1 else jnp.zeros_like(log_mass[0])
     kept = jnp.zeros_like(log_mass) if sampler.islands == 1 else log_mass
-    repaid = jnp.repeat(kept, grid[1]) - log_twist
+    repaid = jnp.repeat(kept, grid[1]) - log_twist + jnp.take(_score(selection, log_mass), ancestors)
     if conditional:
         # Only a held reference can survive without weight or under a twist of zero; it stays dead.
         repaid = jnp.where(jnp.take(selection.reshape(-1), ancestors) > -jnp.inf, repaid, -jnp.inf)
     log_weights = jnp.where(jnp.repeat(resampled, grid[1]), repaid, cloud.log_weights)
     weighed = Particles((), log_weights, cloud.log_evidence + jnp.where(resampled[0], banked, 0.0), log_twist)
     ess = jax.vmap(effective_sample_size)(selection)
-    return Decision(weighed, ResampleInfo(status_if(False, Status.OK), ancestors, resampled, ess))
+    status = jnp.maximum(status_if(invalid, Status.INVALID), jnp.max(jax.vmap(weight_status)(selection)))
+    return Decision(weighed, ResampleInfo(status, ancestors, resampled, ess))
+
+
+def weight_status(log_weights: Float[Array, " N"]) -> Int[Array, ""]:
+    """COLLAPSED where one of `_FEW` or more living lanes holds nearly all of the weight, else OK."""
+    weights = relative_weights(log_weights)
+    crowd = jnp.sum(log_weights > -jnp.inf) >= _FEW
+    return status_if(crowd & (_SHARE * jnp.sum(weights) < 1.0), Status.COLLAPSED)
+
+
+def _score(selection: Float[Array, "islands L"], log_mass: Float[Array, " islands"]) -> Float[Array, " N"]:
+    """Zero, with the derivative of the logarithm of each lane's chance to be chosen."""
+    living = selection > -jnp.inf
+    log_chance = jnp.where(living, selection, 0.0) - jnp.where(log_mass > -jnp.inf, log_mass, 0.0)[:, None]
+    return jnp.where(living, log_chance - jax.lax.stop_gradient(log_chance), 0.0).reshape(-1)
 
 
 def _ancestors(

@@ -17,9 +17,10 @@ from probinf._status import Status, status_if
 
 
 class DrawInfo(NamedTuple):
-    """A draw always succeeds."""
+    """`invalid`: how many living lanes drew from NaN, and were given weight zero."""
 
     status: Int[Array, ""]
+    invalid: Int[Array, ""]
 
 
 class ReweightInfo(NamedTuple):
@@ -33,7 +34,8 @@ class Draw(Sampler):
     """Extends each lane by a draw from a distribution.
 
     Law: m -> m * distribution (EXACT). Takes a `Distribution`, or an object with `sample(key)` and `log_prob(x)` such
-    as numpyro's.
+    as numpyro's. A lane whose draw holds NaN, or comes from logits that do, gets weight zero and the run the status
+    INVALID.
 
     Raises: TypeError for anything else.
     """
@@ -52,13 +54,13 @@ class Draw(Sampler):
         check_key(key)
         extend = _Extend(self.distribution, key, cloud.n)
         values = on_lanes(extend, cloud.values, in_place=in_place) if self.traceable else extend(cloud.values)
-        return cloud.replace(values=values), DrawInfo(status_if(False, Status.OK))
+        return checked_draw(self.distribution, cloud.replace(values=values))
 
     def conditional(self, key: PRNGKeyArray, cloud: Particles, reference: Any) -> tuple[Particles, DrawInfo]:
         """One draw per lane, where lane 0 becomes the reference as it was at this draw."""
         check_key(key)
         values = self.distribution.retrace_lanes(key, cloud.values, cloud.n, reference)
-        return cloud.replace(values=values), DrawInfo(status_if(False, Status.OK))
+        return checked_draw(self.distribution, cloud.replace(values=values))
 
     def meaning(self, m: Measure) -> Measure:
         """The product m * distribution."""
@@ -68,6 +70,14 @@ class Draw(Sampler):
     def traceable(self) -> bool:
         """Whether the distribution is."""
         return self.distribution.traceable
+
+
+def checked_draw(distribution: Distribution, cloud: Particles) -> tuple[Particles, DrawInfo]:
+    """The cloud that the distribution has extended, without the weight of lanes that drew from NaN, and how many."""
+    undefined = distribution.undefined_lanes(cloud.values, cloud.n)
+    counted = jnp.sum(undefined & (cloud.log_weights > -jnp.inf)).astype(jnp.int32)
+    log_weights = jnp.where(undefined, -jnp.inf, cloud.log_weights)
+    return cloud.replace(log_weights=log_weights), DrawInfo(status_if(counted > 0, Status.INVALID), counted)
 
 
 class _Extend(eqx.Module):

@@ -146,7 +146,7 @@ class IgnoresWeights(AdaptiveTempering):
         )
         cloud, info = moved(key, cloud)
         ess = effective_sample_size(cloud.log_weights) / cloud.n
-        return (cloud, after), (ess, info[-1].status, info[1].kernel)
+        return (cloud, after), (ess, info[-1].status, info[1])
 
 
 class StopsEarly(AdaptiveTempering):
@@ -157,7 +157,7 @@ class StopsEarly(AdaptiveTempering):
         log_likelihood = self.stage.likelihood.log_density_lanes(cloud.values, cloud.n)
         after = jnp.minimum(next_temperature(log_likelihood, cloud.log_weights, beta, self.ess), 0.9)
         cloud, (_, resampled, moved) = self.stage(Rung(beta, after))(key, cloud)
-        return (cloud, after), (resampled.ess[0] / cloud.n, moved.status, moved.kernel)
+        return (cloud, after), (resampled.ess[0] / cloud.n, moved.status, moved)
 
 
 def tempering_bugs() -> tuple[SamplerCase | KernelCase, ...]:

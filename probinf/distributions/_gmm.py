@@ -103,7 +103,9 @@ class GMM(Distribution):
         del x
         which, where = jax.random.split(key)
         k = choice(which, self.log_weights)
-        return self.means[k] + self.scales[k] @ jax.random.normal(where, (self.dimension,), self.means.dtype)
+        # The index of nothing, from weights that are NaN, must give NaN and not the first component.
+        mean = jnp.take(self.means, k, axis=0)
+        return mean + self.scales[k] @ jax.random.normal(where, (self.dimension,), self.means.dtype)
 
     def component_log_densities(self, x: Float[Array, " D"]) -> Float[Array, " K"]:
         """Log-density of a point under each component, without the weights; for an absent one, under N(0, I)."""

@@ -114,7 +114,8 @@ class Continue(Distribution):
             now, reading = carry
             active = ~(now.finished | now.stopped)
             logits = self.lm.logits(now.state) / self.temperature.astype(now.log_prob.dtype)
-            token = pick(row, logits)
+            # Logits that hold NaN give no token; the log-probability below is NaN then, and says so.
+            token = jnp.maximum(pick(row, logits), 0)
             log_p = logits[lanes, token] - jax.nn.logsumexp(logits, axis=-1)
             log_p = jnp.where(active, log_p, 0.0)
             slot = jnp.minimum(now.length, now.tokens.shape[1] - 1)

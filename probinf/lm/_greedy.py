@@ -46,7 +46,9 @@ class Greedy(LanguageModel):
         logits = self.lm.logits(state)
         best = jnp.argmax(logits, axis=-1)[:, None]
         certain = jnp.arange(logits.shape[-1])[None, :] == best
-        return jnp.where(certain, jnp.zeros_like(logits), -jnp.inf)
+        # The most likely of numbers one of which is NaN is not known.
+        undefined = jnp.any(jnp.isnan(logits), axis=-1, keepdims=True)
+        return jnp.where(undefined, jnp.nan, jnp.where(certain, jnp.zeros_like(logits), -jnp.inf))
 
     def advance(self, state: Any, tokens: Int[Array, " n"], active: Bool[Array, " n"] | None = None) -> Any:
         return self.lm.advance(state, tokens, active)
