@@ -15,7 +15,7 @@ NEWEST ?= $(shell for python in python3.13 python3.12 $${PYENV_ROOT:-$$HOME/.pye
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; done)
 NEWEST_TESTS := $(addprefix tests/,conformance core kernels samplers interop validity lm)
 
-.PHONY: install figures all-figures test test-newest check-quick lint bench docs notebooks wheel clean
+.PHONY: install figures all-figures test integration test-newest check-quick lint bench docs notebooks wheel clean
 
 install: $(INSTALLED)
 
@@ -56,6 +56,10 @@ else
 	@$(VENV)-newest/bin/probinf check
 	@$(VENV)-newest/bin/python -m pytest -q -n 2 $(NEWEST_TESTS)
 endif
+
+# The client against real servers, where there are any; each test that is skipped says what it needs.
+integration: install
+	@$(BIN)/python -m pytest -q -m integration tests/integration
 
 bench: install
 	@$(BIN)/probinf models get smollm2 >/dev/null
