@@ -13,14 +13,14 @@ _DROPPED = {"args", "exceptions", "obj", "name_from", "print_file_and_line"}
 
 def describe(error: BaseException, encode: Callable[[Any], Any]) -> list[Any]:
     """An exception as JSON."""
-    kind, cause = type(error), error.__cause__
+    kind, chained = type(error), (error.__cause__, error.__context__)
     return [
         str(kind.__name__)[:100],
         [["" if base.__module__ in LOCAL else base.__module__, base.__qualname__] for base in kind.__mro__[:-1]],
         _text(error),
         [encode(value) for value in error.args],
         [[name, encode(value)] for name, value in _attributes(error)],
-        None if cause is None else encode(cause),
+        [None if other is None else encode(other) for other in chained],
     ]
 
 
@@ -29,7 +29,7 @@ def rebuild(content: Any, classes: Classes, decode: Callable[[Any], Any]) -> Bas
 
     Raises: Malformed.
     """
-    name, names, text, arguments, attributes, cause = content
+    name, names, text, arguments, attributes, (cause, context) = content
     if type(name) is not str or type(text) is not str:
         raise Malformed("an exception without name and text")
     arguments = tuple(map(decode, arguments))
@@ -45,6 +45,7 @@ def rebuild(content: Any, classes: Classes, decode: Callable[[Any], Any]) -> Bas
         error = _make(own, arguments, attributes)
     if cause is not None:
         error.__cause__ = decode(cause)
+    error.__context__ = decode(context)
     return error
 
 

@@ -1,5 +1,6 @@
 """The trusted side: runs the tests, with the candidate as an object that another process is asked about."""
 
+import builtins
 import contextlib
 import random
 import sys
@@ -32,6 +33,8 @@ class _Judge(Peer):
         self.asked = 0  # calls
         self.given = False  # whether it has returned a value, of which arguments may be made
         self.reduced = ""  # a value that has arrived as less than it was
+        self.hidden = ""  # of the tests' side, what the program cannot reach
+        self.streams = _streams()
         self.ended: tuple[str, str] | None = None
         self.raised: BaseException | None = None
 
@@ -50,6 +53,8 @@ class _Judge(Peer):
         if name == "refused":
             self._end("unsupported", f"the tests use {args[0]} of an object that stays in the program's process")
         self.asked += name == "__call__"
+        if _streams() != self.streams:
+            self.hidden = "the streams that the tests put in place"
         return super().ask(number, name, *args, **kwargs)
 
     def arguments(self, args: Any, kwargs: dict[str, Any]) -> list[Any]:
@@ -111,6 +116,8 @@ class _Judge(Peer):
 
     def allows(self, target: Any, name: str, args: list[Any]) -> bool:
         if name == "get":
+            if args and not str(args[0]).startswith("__"):
+                self.hidden = f"{args[0]} of an object of the tests"[:200]
             return len(args) == 1 and args[0] in _NAMES
         return name == "__call__" and callable(target) or name == "__next__" and hasattr(type(target), "__next__")
 
@@ -126,6 +133,11 @@ class _Judge(Peer):
     def _end(self, reason: str, detail: str) -> NoReturn:
         self.ended = (reason, detail)
         raise _Over
+
+
+def _streams() -> tuple[Any, ...]:
+    """What a test replaces to give a program its input, or to read what it prints."""
+    return sys.stdin, sys.stdout, sys.stderr, builtins.input, builtins.print, builtins.open
 
 
 def judge(tests: int, calls: int, answers: int, verdicts: int, limit: int) -> None:
@@ -169,10 +181,14 @@ def _failure(error: BaseException, peer: _Judge, tests: str) -> list[str]:
     if error is peer.raised:
         if name in STEERING and name in tests:
             return ["unsupported", f"the tests expect {name}, which would steer them and arrives as another exception"]
+        if peer.hidden:
+            return ["unsupported", f"{name}: {error}; the program cannot reach {peer.hidden}"[:500]]
         return ["raised", f"{name}: {error}"[:500]]
     if isinstance(error, MemoryError):
         return ["raised", "MemoryError: in the tests, on the program's answer"]
     where = f"{name} in line {_line(error)} of the tests: {error}"
+    if peer.hidden:
+        return ["unsupported", f"{where}; the program cannot reach {peer.hidden}"[:500]]
     if peer.reduced:
         return ["unsupported", f"{where}; the program gave {peer.reduced}"[:500]]
     return ["failed", where[:500]]

@@ -29,6 +29,7 @@ class Known:
         self.numbers: dict[int, int] = {id(math.nan): 0}  # by identity, valid while the object is held
         self.lent: dict[int, Any] = {}  # what the other side may ask
         self.kept: set[int] = {0}  # never forgotten
+        self.scalars = False  # whether plain numbers or texts are held, too
         self._step, self._last, self._limit, self._total = step, 0, limit, 0
         self._batches: collections.deque[tuple[int, list[int]]] = collections.deque()
         self._fresh: list[int] = []
@@ -42,6 +43,7 @@ class Known:
         self.objects[number] = value
         self.numbers[id(value)] = number
         self._fresh.append(number)
+        self.scalars = self.scalars or type(value) in (str, bytes, int, float)
         return number
 
     def lend(self, value: Any) -> None:

@@ -37,6 +37,7 @@ _PLAIN: dict[type, Callable[[Any], Any]] = {
     bytearray: lambda value: bytearray(bytearray.__iter__(value)),
     collections.deque: lambda value: collections.deque(collections.deque.__iter__(value), value.maxlen),
 }
+_SELF_EVIDENT = {int, str, float, bool, type(None)}  # of a message that is its own value
 _NAMED_TUPLE = frozenset(vars(collections.namedtuple("_NAMED_TUPLE", ())))
 
 
@@ -121,13 +122,23 @@ class Encoder:
             if container.pairs:
                 items = [[self(key), self(item)] for key, item in container.items(value)]
             else:
-                items = [self(item) for item in container.items(value)]
+                items = self._items(container.items(value))
             return {name: items if name in _BARE else [self(container.extra(value)), items]}
         if kind in (tuple, frozenset):
-            return {kind.__name__: [self(item) for item in value]}
+            return {kind.__name__: self._items(value)}
         if kind in NAMES:
             return {"standard": [NAMES[kind], [self(part) for part in STANDARD[NAMES[kind]].take(value)]]}
         return self._of_class(value, kind)
+
+    def _items(self, values: Any) -> list[Any]:
+        values = list(values)
+        if self.known is None or not self.known.scalars:
+            kinds = set(map(type, values))
+            if kinds == {int} and -_PLAIN_INTEGER < min(values) and max(values) < _PLAIN_INTEGER:
+                return values
+            if kinds == {str} and all(map(str.isascii, values)):
+                return values
+        return [self(value) for value in values]
 
     def _of_class(self, value: Any, kind: type) -> Any:
         if isinstance(value, type):
@@ -246,7 +257,7 @@ class Decoder:
 
     def _fixed(self, name: Any, content: Any) -> Any:
         if name in _FIXED:
-            return _FIXED[name](self(item) for item in content)
+            return _FIXED[name](self._items(content))
         if name == "scalar":
             return content
         if name == "int":
@@ -277,6 +288,11 @@ class Decoder:
             return self._named_tuple(*content)
         raise Malformed(f"no type is called {name!r}"[:80])
 
+    def _items(self, messages: list[Any]) -> list[Any]:
+        if _SELF_EVIDENT.issuperset(map(type, messages)):
+            return messages
+        return [self(message) for message in messages]
+
     def _named_tuple(self, name: Any, title: str, fields: list[str], lost: bool, items: list[Any]) -> Any:
         kind: Any = self.classes.find(name) if name else None
         if not (kind and issubclass(kind, tuple) and list(getattr(kind, "_fields", ())) == fields):
@@ -296,7 +312,7 @@ class Decoder:
         if container.pairs:
             container.refill(value, [(self(key), self(item)) for key, item in items])
         else:
-            container.refill(value, [self(item) for item in items])
+            container.refill(value, self._items(items))
 
     def _fill_object(self, value: Any, items: Any) -> None:
         kind, new = type(value), {str(key): self(item) for key, item in items}
