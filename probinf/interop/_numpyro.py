@@ -131,7 +131,7 @@ class NumpyroPrior(Distribution):
     def log_density(self, x: dict[str, Array]) -> Float[Array, ""]:
         """Log-density of unconstrained values, in nats."""
         program = self.program
-        return _total(log_terms(program.model, program.args, program.kwargs, x, latent=True))
+        return _total(log_terms(program.model, program.args, program.kwargs, x, program.sites, latent=True))
 
 
 class NumpyroLikelihood(Factor):
@@ -150,23 +150,28 @@ class NumpyroLikelihood(Factor):
     def log_density(self, x: dict[str, Array]) -> Float[Array, ""]:
         """Log-likelihood, in nats."""
         program = self.program
-        return _total(log_terms(program.model, program.args, program.kwargs, x, latent=False))
+        return _total(log_terms(program.model, program.args, program.kwargs, x, program.sites, latent=False))
 
 
 def from_numpyro(model: Callable[..., Any], *args: Any, **kwargs: Any) -> NumpyroModel:
     """A numpyro model called with its data, as prior, likelihood and posterior on unconstrained values.
 
-    `from_numpyro(model, x, y=y)` reads what `model(x, y=y)` states. Arrays, numeric columns of pandas
-    and floats among the arguments become leaves; everything else (sizes, flags, data frames, namespaces) is part of the
-    program, as is an array that the model reads in Python or by NumPy, as in `np.unique(group)`: these are copied, and
-    others compile anew. Supports may depend on other sites; a mask or a
-    scale may stand on observed sites only, since a masked or scaled prior is not the law that one samples.
+    `from_numpyro(model, x, y=y)` reads what `model(x, y=y)` states. Arrays, numeric columns of pandas and floats
+    among the arguments become leaves; everything else (sizes, flags, data frames, namespaces) is part of the program,
+    as is an array that the model reads in Python or by NumPy, as in `np.unique(group)`: these are copied, and others
+    compile anew. Supports may depend on other sites; a mask or a scale may stand on observed sites only, since a masked
+    or scaled prior is not the law that one samples.
+
+    Discrete latent sites with finitely many values are summed out through funsor, as numpyro does: values hold the
+    continuous sites only, and the prior is their marginal law. Write what depends on such a site by indexing
+    (`weights[z]`), with each batch axis in a plate. `constrain` leaves deterministic sites out then.
 
     Plain densities need no adapter: `Density("name", log_fn)` is a likelihood, and any object with `sample(key)` and
     `log_prob(x)` is a prior.
 
-    Raises: ValueError for discrete, improper, masked or scaled latent sites, for `param` sites, subsampled plates,
-    sites that a Python branch decides, a model that observes nothing or has nothing latent, and densities that are
+    Raises: ValueError for discrete latent sites that cannot be summed out (or without the package funsor), improper,
+    masked or scaled ones, calls of `numpyro.prng_key`, `param` sites, subsampled plates, sites that a Python branch
+    decides, a model that observes nothing or has nothing latent, and densities that are
     NaN or infinite at draws from the prior.
     """
     args, kwargs, sites = read_arguments(model, args, kwargs)
@@ -218,7 +223,7 @@ def _probe(program: NumpyroModel, key: PRNGKeyArray) -> tuple[dict[str, Array], 
 
     def one(key: PRNGKeyArray) -> tuple[dict[str, Array], dict[str, Array]]:
         x = program.prior.sample(key, ())
-        read = lambda latent: log_terms(program.model, program.args, program.kwargs, x, latent=latent)  # noqa: E731
+        read = lambda latent: log_terms(program.model, program.args, program.kwargs, x, program.sites, latent=latent)  # noqa: E731
         return read(True), read(False)
 
     return jax.vmap(one)(jax.random.split(key, _PROBES))

@@ -33,8 +33,6 @@ def find_starts(
     check_key(key)
     if chains < 1:
         raise ValueError(f"initialize needs chains >= 1, got chains={chains}")
-    # Without arguments a strategy of numpyro gives itself with its default ones.
-    strategy = strategy if isinstance(strategy, partial) else strategy()
     values, found = _found(program, jax.random.split(key, chains), strategy)
     if isinstance(found, Tracer):
         return jax.vmap(lambda x, ok: jax.tree.map(lambda leaf: jnp.where(ok, leaf, jnp.nan), x))(values, found)
@@ -53,6 +51,8 @@ def _found(
     program: NumpyroModel, keys: Key[Array, " chains"], strategy: Callable[..., Any]
 ) -> tuple[dict[str, Array], Bool[Array, " chains"]]:
     """The last attempt of each chain, and whether it is a start."""
+    # Called without a site, a strategy of numpyro gives itself with its default options, as a new object each time.
+    strategy = strategy if isinstance(strategy, partial) else strategy()
     propose = lambda key: initial_sites(program.model, program.args, program.kwargs, key, strategy)  # noqa: E731
     log_density = jax.value_and_grad(program.posterior.log_density)
 

@@ -237,7 +237,7 @@ def point(y):
 @pytest.mark.parametrize(
     ("model", "y", "message"),
     [
-        (discrete, 0.0, "marginalize it"),
+        (discrete, 0.0, "marginalize it|no continuous latent site"),
         (improper, 0.0, "proper prior"),
         (masked, 0.0, "observed sites only"),
         (scaled, 0.0, "observed sites only"),
