@@ -9,7 +9,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from . import frames, remote
+from . import frames, remote, stdlib
 from .known import STEERING, Classes
 from .peer import Peer
 
@@ -181,8 +181,8 @@ def _failure(error: BaseException, peer: _Judge, tests: str) -> list[str]:
     if error is peer.raised:
         if name in STEERING and name in tests:
             return ["unsupported", f"the tests expect {name}, which would steer them and arrives as another exception"]
-        if peer.hidden:
-            return ["unsupported", f"{name}: {error}; the program cannot reach {peer.hidden}"[:500]]
+        if hidden := peer.hidden or _withheld(error, peer):
+            return ["unsupported", f"{name}: {error}; the program cannot reach {hidden}"[:500]]
         return ["raised", f"{name}: {error}"[:500]]
     if isinstance(error, MemoryError):
         return ["raised", "MemoryError: in the tests, on the program's answer"]
@@ -192,6 +192,15 @@ def _failure(error: BaseException, peer: _Judge, tests: str) -> list[str]:
     if peer.reduced:
         return ["unsupported", f"{where}; the program gave {peer.reduced}"[:500]]
     return ["failed", where[:500]]
+
+
+def _withheld(error: BaseException, peer: _Judge) -> str:
+    """What a program has asked for that the sandbox, and not Python, refuses."""
+    if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] in stdlib.WITHHELD:
+        return f"the module {error.name}"
+    if peer.asked and isinstance(error, RuntimeError) and str(error) == "can't start new thread":
+        return "threads, which Limits(processes=...) allows"
+    return "time zones" if type(error).__name__ == "ZoneInfoNotFoundError" else ""
 
 
 def _line(error: BaseException) -> int:
