@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import warnings
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,8 +14,10 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from probinf._choice import check_key
+from probinf._explain import named
 from probinf._measure import Factor, MeaningError, Measure
 from probinf._sampler import Info, Kernel, redefines, repeated
+from probinf._status import Status, worst_status
 
 # How often a bar is drawn during a run.
 _BLOCKS = 20
@@ -66,6 +69,11 @@ class ChainDraws(NamedTuple):
     info: Info
     invariant: Measure
 
+    @property
+    def status(self) -> Status:
+        """The worst status in the infos of all draws: INVALID where a model gave NaN or +inf."""
+        return Status(int(worst_status(self.info)))
+
 
 def sample_chains(
     kernel: Kernel,
@@ -100,7 +108,10 @@ def sample_chains(
     keys, states = _begin(kernel, key, initial, (chains, int(draws), int(thin)))
     run = _run_in_blocks if progress else _advance
     _, (values, info) = run(kernel, states, keys)
-    return ChainDraws(values, info, measure)
+    result = ChainDraws(values, info, measure)
+    if not isinstance(worst_status(info), Tracer) and result.status is Status.INVALID:
+        warnings.warn(f"INVALID: {Status.INVALID.explanation} (in {named(kernel)})", stacklevel=2)
+    return result
 
 
 @eqx.filter_jit

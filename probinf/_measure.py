@@ -73,6 +73,11 @@ class Factor(eqx.Module):
         """Log-density of each of n lanes; override for batched or host evaluation."""
         return jax.vmap(self.log_density, axis_size=n)(values)
 
+    def given(self, where: Any, x: Any) -> "Factor | None":
+        """The law of one part of x given the rest, up to a constant, where it has a form that kernels know."""
+        del where, x
+        return None
+
     def factored(self) -> "Measure":
         """The product that the factor stands for, of its smallest factors; override where one name holds many."""
         return as_measure(self)
@@ -224,7 +229,8 @@ class Density(Factor):
 class Named(Distribution):
     """A distribution from any object with `sample(key)` and `log_prob(x)`, such as numpyro's and distrax's.
 
-    Law: that of the object; it does not look at the value so far.
+    Law: that of the object; it does not look at the value so far. Where the object states a `support` of single
+    numbers, as numpyro's do, the density outside it is zero: their own `log_prob` is a finite number there.
     """
 
     name: str = eqx.field(static=True)
@@ -237,7 +243,12 @@ class Named(Distribution):
 
     def log_density(self, x: Any) -> Float[Array, ""]:
         """The object's log-density, summed over what it regards as its batch."""
-        return jnp.sum(self.base.log_prob(x))
+        log_p = self.base.log_prob(x)
+        support = getattr(self.base, "support", None)
+        # Constraints on whole vectors (a simplex) ask for more than rounding leaves of a draw.
+        if callable(support) and getattr(support, "event_dim", None) == 0 and self.base.event_dim == 0:
+            log_p = jnp.where(jnp.asarray(support(x)), log_p, -jnp.inf)
+        return jnp.sum(log_p)
 
     def undefined_lanes(self, drawn: Any, n: int) -> Bool[Array, " n"]:
         """All lanes where a parameter is NaN: an object that draws integers need not show it in the value."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from probinf._choice import check_key
+from probinf._explain import named
 from probinf._particles import Particles, spawn
 from probinf._primitives import Scan
 from probinf._primitives._loop import Observer, Record
@@ -21,8 +25,8 @@ from probinf._status import Status, worst_status
 class RunError(RuntimeError):
     """A run that did not end well, raised by `sample(..., throw=True)`; `status` says how it ended."""
 
-    def __init__(self, status: Status):
-        super().__init__(f"{status.name}: {status.explanation}")
+    def __init__(self, status: Status, where: str = ""):
+        super().__init__(f"{status.name}: {status.explanation}{where}")
         self.status = status
 
 
@@ -51,8 +55,9 @@ def sample(
     The same key gives the same draws with and without `progress`, and a larger n keeps the keys of the first lanes.
 
     values: what the lanes hold at the start, with leading axis n (nothing by default). progress: a bar over the steps
-    of each `Scan`. record: a function `(cloud, info) -> pytree` called after each step of the outermost scans; hand in
-    the same function again, since a new one compiles anew.
+    of each `Scan`. record: a function `(cloud, info) -> pytree` called after each step of the outermost scans, and for
+    a filter after its first row too; a sampler without scans is one step. Hand in the same function again, since a new
+    one compiles anew. A run that ends INVALID warns, and names the first step at which it became so.
     throw: raise where the status is not OK. A traceable sampler is compiled once per structure and shape.
 
     Raises: TypeError for a legacy key, or what is no sampler; ValueError for n < 1, or `values` of another number of
@@ -75,9 +80,32 @@ def sample(
         # A call, not `consume`: the caller still holds `values`.
         cloud, info = sampler(key, cloud)
     status = run_status(cloud, info) if code is None else Status(int(code))
+    where = where_invalid(sampler, info) if status is Status.INVALID else ""
     if throw and status is not Status.OK:
-        raise RunError(status)
-    return Result(cloud, info, status, records_of(info))
+        raise RunError(status, where)
+    if where:
+        warnings.warn(f"{status.name}: {status.explanation}{where}", stacklevel=2)
+    found = records_of(info)
+    if record is not None and found is None:
+        found = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], record(cloud, info))
+    return Result(cloud, info, status, found)
+
+
+def where_invalid(sampler: Sampler, info: Info) -> str:
+    """The first stage that made a run INVALID, and its step where the stage is a scan: ` (at row 3)`."""
+    stages = sampler.stages if isinstance(sampler, Chain) else (sampler,)
+    parts = info if isinstance(sampler, Chain) else (info,)
+    started = any(isinstance(stage, Scan) and stage.started for stage in stages)
+    for stage, part in zip(stages, parts, strict=True):
+        if int(worst_status(part)) < Status.INVALID:
+            continue
+        if isinstance(stage, Scan):
+            at = np.flatnonzero(np.asarray(jax.vmap(worst_status)(part.stages)) == Status.INVALID)
+            if at.size:
+                more = f" and {at.size - 1} later ones" if at.size > 1 else ""
+                return f" (at {'row' if stage.started else 'step'} {at[0] + stage.started}{more})"
+        return " (at row 0)" if started else f" (in {named(stage)})"
+    return ""
 
 
 def run_status(cloud: Particles, info: Info) -> Status:

@@ -59,4 +59,6 @@ def auxiliary_filter(
     """
     first, later = split_rows(xs, "auxiliary_filter")
     start = Draw(initial) >> Reweight(potential(first))
-    return start if later is None else start >> Scan(AuxiliaryStage(transition, potential, look_ahead, resample), later)
+    if later is None:
+        return start
+    return start >> Scan(AuxiliaryStage(transition, potential, look_ahead, resample), later, started=True)

@@ -37,7 +37,7 @@ _SYSTEMATIC = Resample()
 
 
 class BackwardInfo(NamedTuple):
-    """`forward`: the filter's own info."""
+    """`forward`: the filter's info; `status`: INVALID where a transition density is NaN or +inf."""
 
     status: Int[Array, ""]
     forward: Info
@@ -61,12 +61,12 @@ class BackwardSimulation(Sampler):
         final, states, log_weights, info = self._filter(forward_key, cloud)
         draws = cloud.n if self.draws is None else self.draws
         ends = take_lanes(latest(final.values), choice(last_key, final.log_weights, (draws,)))
-        path = self._trace(back_key, states, log_weights, ends)
+        path, wrong = self._trace(back_key, states, log_weights, ends)
         log_z = final.log_z
         alive = log_z > -jnp.inf
         equal = jnp.full(draws, jnp.where(alive, 0.0, -jnp.inf), log_z.dtype)
         cloud = Particles(Trajectory(path), equal, jnp.where(alive, log_z, 0.0), jnp.zeros(draws, log_z.dtype))
-        return cloud, BackwardInfo(status_if(False, Status.OK), info)
+        return cloud, BackwardInfo(status_if(wrong, Status.INVALID), info)
 
     def _filter(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Any, Float[Array, "past N"], Info]:
         """The last cloud, and states and weights of the earlier ones."""
@@ -77,26 +77,28 @@ class BackwardSimulation(Sampler):
         start, scan = Chain(self.forward.stages[:-1]), self.forward.stages[-1]
         first, first_info = start(start_key, cloud)
         final, later_info = dataclasses.replace(scan, record=_kept)(later_key, first)
-        earlier = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[:-1]]), _kept(first, ()), later_info.record)
+        earlier = jax.tree.map(lambda leaf: leaf[:-1], later_info.record)
         return final, *earlier, (first_info, later_info)
 
-    def _trace(self, key: PRNGKeyArray, states: Any, log_weights: Float[Array, "past N"], ends: Any) -> Any:
-        """From each end, one state of every earlier cloud, the latest first; time comes second in the result."""
+    def _trace(self, key: PRNGKeyArray, states: Any, log_weights: Float[Array, "past N"], ends: Any) -> tuple[Any, Any]:
+        """From each end, one state of every earlier cloud, the latest first (time comes second); and what was NaN."""
         if states is None:
-            return jax.tree.map(lambda x: x[:, None], ends)
+            return jax.tree.map(lambda x: x[:, None], ends), False
         later = jax.tree.map(lambda leaf: leaf[1:], self.rows)
 
         def back(after: Any, step: tuple[PRNGKeyArray, Any, Array, Row]) -> tuple[Any, Any]:
             step_key, cloud, log_w, row = step
             moves = self._log_moves(cloud, after, row)
+            wrong = (jnp.isnan(moves) | (moves == jnp.inf)) & (log_w > -jnp.inf)[None, :]
+            moves = jnp.where(wrong, -jnp.inf, moves)
             logits = jax.vmap(lambda log_move: add_log(log_w, log_move))(moves)
             now = take_lanes(cloud, choice(step_key, logits))
-            return now, now
+            return now, (now, jnp.any(wrong))
 
         steps = (jax.random.split(key, log_weights.shape[0]), states, log_weights, later)
-        _, path = jax.lax.scan(back, ends, steps, reverse=True)
+        _, (path, wrong) = jax.lax.scan(back, ends, steps, reverse=True)
         whole = jax.tree.map(lambda past, end: jnp.concatenate([past, end[None]]), path, ends)
-        return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), whole)
+        return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), whole), wrong
 
     def _log_moves(self, cloud: Any, after: Any, row: Row) -> Float[Array, "M N"]:
         """Log-density of moving from each lane of a cloud to each state after it."""

@@ -55,7 +55,9 @@ def bootstrap_filter(
     """
     first, later = split_rows(xs, "bootstrap_filter")
     start = Draw(initial) >> Reweight(potential(first))
-    return start if later is None else start >> Scan(FilterStage(transition, potential, resample), later)
+    if later is None:
+        return start
+    return start >> Scan(FilterStage(transition, potential, resample), later, started=True)
 
 
 def split_rows(xs: Any, who: str) -> tuple[Any, Any]:

@@ -65,7 +65,9 @@ def guided_filter(
     first, later = split_rows(rows, "guided_filter")
     proposed = proposal.initial(first)
     start = Draw(proposed) >> Reweight(model.initial() * model.observation(first) / proposed) >> Remember()
-    return start if later is None else start >> Scan(GuidedStage(model, proposal, look_ahead, resample), later)
+    if later is None:
+        return start
+    return start >> Scan(GuidedStage(model, proposal, look_ahead, resample), later, started=True)
 
 
 class RememberInfo(NamedTuple):

@@ -25,10 +25,10 @@ from probinf._choice import check_key, flip
 from probinf._measure import Distribution, Factor, Guarantee, MeaningError, Measure, as_distribution, as_measure
 from probinf._particles import Particles, add_log, spawn
 from probinf._primitives import Draw, Resample, Reweight, Scan
-from probinf._sampler import Info, Kernel, Sampler
-from probinf._status import Status, status_if
+from probinf._sampler import Kernel, Sampler
+from probinf._status import Status, worst_status
 from probinf.distributions import Row, StateSpaceModel
-from probinf.kernels import MetropolisInfo, Proposal
+from probinf.kernels import ParticleMetropolisInfo, Proposal
 from probinf.kernels._accept import log_accept_ratio, select
 from probinf.samplers._bootstrap_filter import FilterStage, split_rows
 
@@ -52,25 +52,31 @@ class InnerFilter(eqx.Module):
     resample: Sampler
     n: int = eqx.field(static=True)
 
-    def start(self, key: PRNGKeyArray, theta: Any) -> Particles:
-        """The cloud after the first row."""
+    def start(self, key: PRNGKeyArray, theta: Any) -> tuple[Particles, Int[Array, ""]]:
+        """The cloud after the first row, and its status."""
         model, (first, _) = self.model(theta), split_rows(self.rows, "smc_squared")
-        return (Draw(model.initial()) >> Reweight(model.observation(first)))(key, spawn(self.n))[0]
+        cloud, info = (Draw(model.initial()) >> Reweight(model.observation(first)))(key, spawn(self.n))
+        return cloud, worst_status(info)
 
-    def advance(self, key: PRNGKeyArray, theta: Any, cloud: Particles, row: Row) -> Particles:
-        """The cloud after one more row."""
+    def advance(self, key: PRNGKeyArray, theta: Any, cloud: Particles, row: Row) -> tuple[Particles, Int[Array, ""]]:
+        """The cloud after one more row, and the status of reading it."""
         model = self.model(theta)
-        return FilterStage(model.transition, model.observation, self.resample)(row)(key, cloud)[0]
+        cloud, info = FilterStage(model.transition, model.observation, self.resample)(row)(key, cloud)
+        return cloud, worst_status(info)
 
-    def run(self, key: PRNGKeyArray, theta: Any, last: Int[Array, ""]) -> Particles:
-        """The cloud after rows 0 to `last`, by a program that does not depend on how many they are."""
+    def run(self, key: PRNGKeyArray, theta: Any, last: Int[Array, ""]) -> tuple[Particles, Int[Array, ""]]:
+        """The cloud after rows 0 to `last`, and its status, by a program that does not depend on how many they are."""
         start_key, later_key = jax.random.split(key)
         _, later = split_rows(self.rows, "smc_squared")
 
-        def step(cloud: Particles, inputs: tuple[PRNGKeyArray, Row]) -> tuple[Particles, None]:
+        def step(carry: tuple[Particles, Array], inputs: tuple[PRNGKeyArray, Row]) -> tuple[tuple, None]:
             step_key, row = inputs
-            read = lambda cloud: self.advance(step_key, theta, cloud, row)  # noqa: E731
-            return jax.lax.cond(row.t <= last, read, lambda cloud: cloud, cloud), None
+
+            def read(carry: tuple[Particles, Array]) -> tuple[Particles, Array]:
+                cloud, status = self.advance(step_key, theta, carry[0], row)
+                return cloud, jnp.maximum(carry[1], status)
+
+            return jax.lax.cond(row.t <= last, read, lambda carry: carry, carry), None
 
         keys = jax.random.split(later_key, self.rows.t.shape[0] - 1)
         return jax.lax.scan(step, self.start(start_key, theta), (keys, later))[0]
@@ -108,18 +114,21 @@ class MarginalMove(Kernel):
     proposal: Proposal
     last: Int[Array, ""]
 
-    def __call__(self, key: PRNGKeyArray, x: Parameters) -> tuple[Parameters, MetropolisInfo]:
+    def __call__(self, key: PRNGKeyArray, x: Parameters) -> tuple[Parameters, ParticleMetropolisInfo]:
         """One proposal of parameters with a filter of its own, accepted or not."""
         propose_key, run_key, accept_key = jax.random.split(key, 3)
         theta = self.proposal.sample(propose_key, x.theta)
-        y = Parameters(theta, self.inner.run(run_key, theta, self.last))
+        cloud, status = self.inner.run(run_key, theta, self.last)
+        y, log_prior = Parameters(theta, cloud), self.prior.log_density(theta)
         log_ratio = log_accept_ratio(
             self.prior.log_density(x.theta) + x.filter.log_z,
-            self.prior.log_density(theta) + y.filter.log_z,
+            log_prior + y.filter.log_z,
             self.proposal.log_ratio(x.theta, theta),
         )
         accepted = flip(accept_key, log_ratio)
-        return select(accepted, y, x), MetropolisInfo(accepted, log_ratio)
+        # Outside the prior's support a model need not be defined.
+        status = jnp.where(log_prior == -jnp.inf, jnp.int32(Status.OK), status)
+        return select(accepted, y, x), ParticleMetropolisInfo(accepted, log_ratio, status)
 
     @property
     def invariant(self) -> Measure:
@@ -128,7 +137,8 @@ class MarginalMove(Kernel):
 
 
 class SquaredInfo(NamedTuple):
-    """`log_increment`: each lane's estimate of log p(row | rows before, theta)."""
+    """`log_increment`: each lane's estimate of log p(row | rows before, theta); `status`: INVALID where the model gave
+    NaN or +inf in the filter of a lane that has weight."""
 
     status: Int[Array, ""]
     log_increment: Float[Array, " N"]
@@ -145,10 +155,10 @@ class Begin(Sampler):
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, SquaredInfo]:
         """One filter a lane, weighed by its estimate."""
         check_key(key)
-        filters = jax.vmap(self.inner.start)(jax.random.split(key, cloud.n), cloud.values)
+        filters, statuses = jax.vmap(self.inner.start)(jax.random.split(key, cloud.n), cloud.values)
         log_z = jax.vmap(_log_z)(filters)
         weighed = cloud.replace(values=Parameters(cloud.values, filters), log_weights=add_log(cloud.log_weights, log_z))
-        return weighed, SquaredInfo(status_if(False, Status.OK), log_z)
+        return weighed, SquaredInfo(_worst_alive(statuses, cloud), log_z)
 
     def meaning(self, m: Measure) -> Measure:
         """The product with the evidence of the first row."""
@@ -168,18 +178,25 @@ class Advance(Sampler):
         """One step of each filter, weighed by its incremental estimate."""
         check_key(key)
         keys, (theta, before) = jax.random.split(key, cloud.n), cloud.values
-        after = jax.vmap(lambda k, x, f: self.inner.advance(k, x, f, self.row))(keys, theta, before)
+        after, statuses = jax.vmap(lambda k, x, f: self.inner.advance(k, x, f, self.row))(keys, theta, before)
+        status = _worst_alive(statuses, cloud)
         log_before, log_after = jax.vmap(_log_z)(before), jax.vmap(_log_z)(after)
         # A filter that is dead already says nothing about this row, and its lane has no weight to change.
         log_increment = jnp.where(log_before > -jnp.inf, log_after - log_before, -jnp.inf)
         log_weights = add_log(cloud.log_weights, log_increment)
         cloud = cloud.replace(values=Parameters(theta, after), log_weights=log_weights)
-        return cloud, SquaredInfo(status_if(False, Status.OK), log_increment)
+        return cloud, SquaredInfo(status, log_increment)
 
     def meaning(self, m: Measure) -> Measure:
         """The evidence of the rows so far in place of that of the rows before."""
         t = jnp.asarray(self.row.t)
         return (m * Evidence(self.inner, t) / Evidence(self.inner, t - 1)).claiming(Guarantee.PROPER)
+
+
+class RejuvenateInfo(NamedTuple):
+    """`status`: INVALID where the model gave NaN or +inf at parameters that were proposed."""
+
+    status: Int[Array, ""]
 
 
 class Rejuvenate(Sampler):
@@ -191,13 +208,19 @@ class Rejuvenate(Sampler):
     kernel: MarginalMove
     every: int = eqx.field(static=True)
 
-    def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Info]:
+    def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, RejuvenateInfo]:
         """One transition per lane, or none."""
         check_key(key)
         keys = jax.random.split(key, cloud.n)
-        move = lambda values: jax.vmap(self.kernel)(keys, values)[0]  # noqa: E731
+
+        def move(values: Parameters) -> tuple[Parameters, Array]:
+            values, info = jax.vmap(self.kernel)(keys, values)
+            return values, _worst_alive(info.status, cloud)
+
+        stay = lambda values: (values, jnp.int32(Status.OK))  # noqa: E731
         due = (self.kernel.last + 1) % self.every == 0
-        return cloud.replace(values=jax.lax.cond(due, move, lambda values: values, cloud.values)), ()
+        values, status = jax.lax.cond(due, move, stay, cloud.values)
+        return cloud.replace(values=values), RejuvenateInfo(status)
 
     def meaning(self, m: Measure) -> Measure:
         """The same measure.
@@ -253,7 +276,14 @@ def smc_squared(
     _, later = split_rows(rows, "smc_squared")
     prior, inner = as_distribution(prior), InnerFilter(model, rows, inner_resample, n)
     start = Draw(prior) >> Begin(inner)
-    return start if later is None else start >> Scan(SquaredStage(prior, inner, proposal, resample, every), later)
+    if later is None:
+        return start
+    return start >> Scan(SquaredStage(prior, inner, proposal, resample, every), later, started=True)
+
+
+def _worst_alive(statuses: Int[Array, " N"], cloud: Particles) -> Int[Array, ""]:
+    """The worst status of a lane that has weight."""
+    return jnp.max(jnp.where(cloud.log_weights > -jnp.inf, statuses, Status.OK)).astype(jnp.int32)
 
 
 def _log_z(cloud: Particles) -> Float[Array, ""]:

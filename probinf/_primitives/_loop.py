@@ -46,7 +46,9 @@ class Scan(Sampler):
     Law: the fold of the stage's law over the rows. `stage` is a Sampler, or a callable that builds one from a row; make
     it a Module whose fields hold what varies, since every new closure is compiled anew; so is `record`. Runs as
     `lax.scan`, or as a Python loop where the stage is not traceable or an `observer` wants to see each step; both use
-    the same keys. An observer may look at the cloud, but not keep it: the next step uses it up.
+    the same keys. An observer may look at the cloud, but not keep it: the next step uses it up. With `started` the
+    cloud that comes in is step 0 (a filter's first row): it is recorded too, with an info of zeros in which every lane
+    is its own ancestor, since no stage ran.
 
     Raises: ValueError where neither or both of `xs` and `length` are given, rows disagree in number, or there are none.
     """
@@ -56,6 +58,7 @@ class Scan(Sampler):
     length: int | None = eqx.field(static=True, default=None)
     record: Record | None = eqx.field(static=True, default=None)
     observer: Observer | None = eqx.field(static=True, default=None)
+    started: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
         """Rejects a scan of unknown length."""
@@ -99,6 +102,7 @@ class Scan(Sampler):
     def _fold(self, key: PRNGKeyArray, cloud: Particles, run: Callable) -> tuple[Particles, ScanInfo]:
         check_key(key)
         keys = jax.random.split(key, self.steps)
+        start = self._record_start(keys[0], cloud)
         if self.traceable and self.observer is None:
             cloud, (infos, record) = _compiled_scan(self, run, cloud, keys)
         else:
@@ -113,7 +117,17 @@ class Scan(Sampler):
                 if self.observer is not None:
                     self.observer(i + 1, self.steps, cloud)
             infos, record = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
+        if start is not None:
+            record = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later]), start, record)
         return cloud, ScanInfo(status_if(False, Status.OK), infos, record)
+
+    def _record_start(self, key: PRNGKeyArray, cloud: Particles) -> Any:
+        """The record of the cloud that comes in, or None."""
+        if self.record is None or not self.started:
+            return None
+        info = _idle(jax.eval_shape(self.at(self.row(0)), key, cloud)[1]) if self.traceable else ()
+        # The first step may use up what the record took from the cloud.
+        return copied(jax.tree.map(jnp.asarray, self.record(cloud, info)))
 
     def meaning(self, m: Measure) -> Measure:
         """The fold of the stage's meaning over the rows."""
@@ -162,6 +176,18 @@ def _without_ancestors(info: Info) -> Info:
         return tuple(parts)
     kept = type(info)(*parts)
     return kept._replace(ancestors=None) if "ancestors" in info._fields else kept  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _idle(info: Info) -> Info:
+    """The info of a stage that did nothing: zeros, and every lane its own ancestor."""
+    if not isinstance(info, tuple):
+        return jnp.zeros(info.shape, info.dtype)
+    names = getattr(info, "_fields", (None,) * len(info))
+    parts = [
+        jnp.arange(part.shape[0], dtype=part.dtype) if name == "ancestors" and hasattr(part, "shape") else _idle(part)
+        for name, part in zip(names, info, strict=True)
+    ]
+    return type(info)(*parts) if hasattr(info, "_fields") else tuple(parts)
 
 
 _compiled_step = eqx.filter_jit(_step)

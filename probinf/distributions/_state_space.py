@@ -162,7 +162,7 @@ class JointLaw(Factor):
             measure = measure * self.model.transition(row(t)) * self.model.observation(row(t))
         return measure
 
-    def log_density(self, x: Trajectory) -> Float[Array, ""]:
+    def log_density(self, x: Any) -> Float[Array, ""]:
         """Log-density of a trajectory, all times at once.
 
         Raises:

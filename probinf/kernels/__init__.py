@@ -27,6 +27,7 @@ from probinf.kernels._mixture import MixtureInfo as MixtureInfo
 from probinf.kernels._pimh import (
     ParticleIndependentMetropolisHastings as ParticleIndependentMetropolisHastings,
 )
+from probinf.kernels._pimh import ParticleMetropolisInfo as ParticleMetropolisInfo
 from probinf.kernels._pimh import ParticleState as ParticleState
 from probinf.kernels._pimh import pimh as pimh
 from probinf.kernels._pmmh import ModelState as ModelState

@@ -40,3 +40,12 @@ def check_particles(n: int, least: int, who: str) -> None:
     """Raises: ValueError for fewer than `least` particles."""
     if n < least:
         raise ValueError(f"{who} needs n >= {least} particles, got {n}")
+
+
+def check_state(x: Any, kind: type, who: str, start: str) -> None:
+    """Raises: TypeError for a chain that does not carry what the kernel keeps between its runs."""
+    if not isinstance(x, kind):
+        raise TypeError(
+            f"a chain of {who} carries {kind.__name__}, the value together with the run that gave it, but got "
+            f"{type(x).__name__}: start it from {start}"
+        )

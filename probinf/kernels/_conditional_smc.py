@@ -7,21 +7,23 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from probinf._choice import check_key, choice
 from probinf._measure import Measure
 from probinf._particles import Particles, spawn, take_lanes
 from probinf._sampler import Kernel, Sampler
+from probinf._status import worst_status
 from probinf.kernels._check import as_sampler, check_particles, target_of
 
 
 class ConditionalInfo(NamedTuple):
     """`log_z`: log-mass of the conditional run (not unbiased for Z); `renewed`: whether another lane was
-    picked."""
+    picked; `status`: INVALID where a potential gave NaN or +inf."""
 
     log_z: Float[Array, ""]
     renewed: Bool[Array, ""]
+    status: Int[Array, ""]
 
 
 class ConditionalSMC(Kernel):
@@ -50,9 +52,9 @@ class ConditionalSMC(Kernel):
         """A new value, given the current one."""
         check_key(key)
         run_key, pick_key = jax.random.split(key)
-        cloud, _ = self.sampler.conditional(run_key, spawn(self.n), x)
+        cloud, info = self.sampler.conditional(run_key, spawn(self.n), x)
         index = choice(pick_key, cloud.log_weights)
-        return _lane(cloud, index), ConditionalInfo(cloud.log_z, index != 0)
+        return _lane(cloud, index), ConditionalInfo(cloud.log_z, index != 0, worst_status(info))
 
     @property
     def invariant(self) -> Measure:

@@ -59,7 +59,8 @@ class Block(Kernel):
     def __call__(self, key: PRNGKeyArray, x: Any) -> tuple[Any, Info]:
         """One transition of the part."""
         check_key(key)
-        conditional = Conditional(self.target, self.where, x)
+        known = self.target.given(self.where.where, x)
+        conditional = Conditional(self.target, self.where, x) if known is None else known
         kernel = self.make_kernel(conditional)
         # Within one call the conditional is one object, so that the measures compare inside a trace too.
         if not kernel.invariant.same_law(as_measure(conditional)):

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from probinf._choice import check_key, flip
 from probinf._measure import Factor, MeaningError, Measure
 from probinf._particles import spawn
 from probinf._primitives import pick
 from probinf._sampler import Kernel, Sampler
+from probinf._status import worst_status
 from probinf.kernels._accept import log_accept_ratio, select
-from probinf.kernels._check import as_sampler, check_particles, target_of
-from probinf.kernels._metropolis import MetropolisInfo
+from probinf.kernels._check import as_sampler, check_particles, check_state, target_of
 
 
 class ParticleState(NamedTuple):
@@ -24,6 +24,14 @@ class ParticleState(NamedTuple):
 
     value: Any
     log_z: Float[Array, ""]
+
+
+class ParticleMetropolisInfo(NamedTuple):
+    """Whether the proposal was accepted, its log-ratio, and how the run that was proposed ended (INVALID for NaN)."""
+
+    accepted: Bool[Array, ""]
+    log_ratio: Float[Array, ""]
+    status: Int[Array, ""]
 
 
 class ParticleIndependentMetropolisHastings(Kernel):
@@ -50,16 +58,17 @@ class ParticleIndependentMetropolisHastings(Kernel):
     def init(self, key: PRNGKeyArray) -> ParticleState:
         """The state that one run of the sampler gives."""
         check_key(key)
-        return run_and_pick(key, self.sampler, self.n)
+        return run_and_pick(key, self.sampler, self.n)[0]
 
-    def __call__(self, key: PRNGKeyArray, x: ParticleState) -> tuple[ParticleState, MetropolisInfo]:
+    def __call__(self, key: PRNGKeyArray, x: Any) -> tuple[ParticleState, ParticleMetropolisInfo]:
         """One run, accepted or not."""
         check_key(key)
+        check_state(x, ParticleState, "pimh", "jax.vmap(kernel.init)(keys)")
         run_key, accept_key = jax.random.split(key)
-        y = run_and_pick(run_key, self.sampler, self.n)
+        y, status = run_and_pick(run_key, self.sampler, self.n)
         log_ratio = log_accept_ratio(x.log_z, y.log_z, jnp.zeros_like(y.log_z))
         accepted = flip(accept_key, log_ratio)
-        return select(accepted, y, x), MetropolisInfo(accepted, log_ratio)
+        return select(accepted, y, x), ParticleMetropolisInfo(accepted, log_ratio, status)
 
     @property
     def invariant(self) -> Measure:
@@ -88,8 +97,8 @@ def pimh(sampler: Sampler, n: int) -> ParticleIndependentMetropolisHastings:
     return ParticleIndependentMetropolisHastings(sampler, n)
 
 
-def run_and_pick(key: PRNGKeyArray, sampler: Sampler, n: int) -> ParticleState:
-    """One value of one run, drawn by weight, and the run's log-mass."""
+def run_and_pick(key: PRNGKeyArray, sampler: Sampler, n: int) -> tuple[ParticleState, Int[Array, ""]]:
+    """One value of one run, drawn by weight, with the run's log-mass; and the worst status of its stages."""
     run_key, pick_key = jax.random.split(key)
-    cloud, _ = sampler(run_key, spawn(n))
-    return ParticleState(*pick(pick_key, cloud))
+    cloud, info = sampler(run_key, spawn(n))
+    return ParticleState(*pick(pick_key, cloud)), worst_status(info)

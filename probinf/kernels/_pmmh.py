@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float, PRNGKeyArray
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._choice import check_key, flip
 from probinf._measure import Factor, Measure, as_factor, as_measure
 from probinf._sampler import Kernel, Sampler
+from probinf._status import Status
 from probinf.kernels._accept import log_accept_ratio, select
-from probinf.kernels._check import check_particles
-from probinf.kernels._metropolis import MetropolisInfo
-from probinf.kernels._pimh import RunLaw, run_and_pick
+from probinf.kernels._check import check_particles, check_state
+from probinf.kernels._pimh import ParticleMetropolisInfo, RunLaw, run_and_pick
 from probinf.kernels._proposal import Proposal, as_proposal
 
 
@@ -61,21 +62,29 @@ class ParticleMarginalMetropolisHastings(Kernel):
     def init(self, key: PRNGKeyArray, theta: Any) -> ModelState:
         """The state that one run at the given parameters gives."""
         check_key(key)
-        return ModelState(theta, *run_and_pick(key, self.model(theta), self.n))
+        return self._run(key, theta)[0]
 
-    def __call__(self, key: PRNGKeyArray, x: ModelState) -> tuple[ModelState, MetropolisInfo]:
+    def _run(self, key: PRNGKeyArray, theta: Any) -> tuple[ModelState, Int[Array, ""]]:
+        state, status = run_and_pick(key, self.model(theta), self.n)
+        return ModelState(theta, *state), status
+
+    def __call__(self, key: PRNGKeyArray, x: Any) -> tuple[ModelState, ParticleMetropolisInfo]:
         """One proposal of parameters with a run of its own, accepted or not."""
         check_key(key)
+        check_state(x, ModelState, "pmmh", "jax.vmap(kernel.init)(keys, theta)")
         propose_key, run_key, accept_key = jax.random.split(key, 3)
         theta = self.proposal.sample(propose_key, x.theta)
-        y = self.init(run_key, theta)
+        y, status = self._run(run_key, theta)
+        log_prior = self.prior.log_density(theta)
         log_ratio = log_accept_ratio(
             self.prior.log_density(x.theta) + x.log_z,
-            self.prior.log_density(theta) + y.log_z,
+            log_prior + y.log_z,
             self.proposal.log_ratio(x.theta, theta),
         )
         accepted = flip(accept_key, log_ratio)
-        return select(accepted, y, x), MetropolisInfo(accepted, log_ratio)
+        # Outside the prior's support a model need not be defined.
+        status = jnp.where(log_prior == -jnp.inf, jnp.int32(Status.OK), status)
+        return select(accepted, y, x), ParticleMetropolisInfo(accepted, log_ratio, status)
 
     @property
     def invariant(self) -> Measure:

@@ -45,7 +45,7 @@ def test_records_of_each_step():
     two = sample(FILTER >> Scan(STAGE, length=2), KEY, 5, record=mass)
     assert [record[0].shape for record in two.record] == [(4,), (2,)]
     assert sample(Scan(STAGE, length=2), KEY, 2, values=jnp.zeros(2, jnp.int32), record=mass).record[0].shape == (2,)
-    assert sample(Draw(prior()), KEY, 5, record=mass).record is None
+    assert sample(Draw(prior()), KEY, 5, record=lambda cloud, info: cloud.log_z).record.shape == (1,)
 
 
 def test_records_on_the_host_are_the_same():
