@@ -131,6 +131,21 @@ def f(g):
     assert outcome.status in (ProgramStatus.ERROR, ProgramStatus.FAILED, ProgramStatus.UNSUPPORTED), outcome
 
 
+def test_an_exception_of_the_tests_alone_is_not_raised_by_its_name(sandbox: Sandbox):
+    tests = """
+class Done(Exception):
+    pass
+def check(candidate):
+    try:
+        assert candidate(3) == 982451653
+        raise Done
+    except Done:
+        pass
+"""
+    program = "class Done(Exception):\n    pass\ndef f(x):\n    raise Done\n"
+    assert sandbox.judge(Trial(program, "f", tests)).status is ProgramStatus.ERROR
+
+
 def test_a_function_of_the_tests_can_be_called_and_nothing_else(sandbox: Sandbox):
     program = """
 def f(g):

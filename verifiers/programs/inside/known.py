@@ -137,7 +137,7 @@ class Classes:
 
     def error(self, name: Any) -> type[BaseException] | None:
         """An exception class that may come out of a program, or None."""
-        found = self.find(name) if name[0] else self._local(str(name[1]))
+        found = self.find(name)
         return found if found and issubclass(found, BaseException) and not steers(found) else None
 
     def value(self, name: Any) -> type | None:
