@@ -41,7 +41,8 @@ class _Rows:
     """Tokens with their log-probabilities, as an answer gives them.
 
     pieces: the bytes of each, None where they are not told. partial: whether the server leaves tokens out, as llama.cpp
-    does: those of the stop string, and all but the last one of a character that is split into several.
+    does: those of the stop string, and all but the last one of a character that is split into several, which then has
+    the bytes of all. So only a text in ASCII certainly has a row for each of its tokens.
     """
 
     log_probs: Sequence[float] = ()
@@ -141,8 +142,8 @@ def _stop_string(
     if rows is not None and rows.partial:
         if drawn is None:
             raise _Unclear("an answer to several prompts that does not tell how many tokens each text has")
-        # The end of a text has no bytes. Rows that do not spell the text lack those of split characters.
-        if len(rows.log_probs) == drawn or (pieces and not pieces[-1] and written != body):
+        # The end of a text has no bytes. Neither has a special token before a stop string, which is rarer.
+        if len(rows.log_probs) == drawn or (pieces and not pieces[-1] and not text.isascii()):
             return None
     elif unclear_stop == "end":
         return None
@@ -156,11 +157,12 @@ def _log_prob(rows: _Rows | None, before: str, hit: str | None, drawn: int | Non
     if hit is None:
         if rows is None:
             return None
-        spelled = None if rows.pieces is None else b"".join(rows.pieces)
-        whole = not rows.partial or len(rows.log_probs) == drawn or spelled == before.encode(errors="replace")
+        whole = not rows.partial or len(rows.log_probs) == drawn or (drawn is None and before.isascii())
         return math.fsum(rows.log_probs) if whole else None
     rows = rows or _Rows()
-    if rows.pieces is None:
+    # At least one token is left out for the stop string; where it is the only one, no other is missing.
+    whole = not rows.partial or before.isascii() or (drawn is not None and drawn <= len(rows.log_probs) + 1)
+    if rows.pieces is None or not whole:
         return None
     body, spelled, kept = before.encode(errors="replace"), b"".join(rows.pieces), len(rows.pieces)
     if spelled.startswith(body):

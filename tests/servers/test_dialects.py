@@ -144,9 +144,12 @@ LLAMA_CPP = {
     "one token of text and stop string": (" |", [], 1, "\n", 0.0),
     "end of text": ("B o", [(b"B", -1.0), (b" o", -3.5), (b"", -0.5)], 3, None, -5.0),
     "end of text at once": ("", [(b"", -6.3782)], 1, None, -6.3782),
-    # The first byte of the split character has no row: 2 rows of 3 tokens, and yet no stop string.
+    # Only the last token of a split character has a row, with the bytes of all: fewer rows, and yet no stop string.
     "end of text after a split character": ("� be", [(b"\xd4 be", -5.2998), (b"", -3.5757)], 3, None, None),
-    "stop string after a split character": ("é", [(b"\xa9", -1.0)], 3, "\n", None),
+    "end of text after an emoji of three tokens": ("😀", [("😀".encode(), -2.9), (b"", -0.3)], 4, None, None),
+    "stop string after an emoji of three tokens": ("😀", [("😀".encode(), -2.9)], 4, "\n", None),
+    "stop string after a letter of one token": ("é", [("é".encode(), -2.9)], 2, "\n", -2.9),
+    "stop string after a special token": ("ab", [(b"ab", -1.0), (b"", -7.0)], 3, "\n", -8.0),
     # The stop string is encoded in two tokens, and was written in one: which rows are missing cannot be told.
     "rows of the text that are missing": ("abc", [(b"a", -1.0), (b"b", -1.0)], 4, "\n", None),
 }
