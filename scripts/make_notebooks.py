@@ -23,8 +23,6 @@ def source(text: Path) -> nbformat.NotebookNode:
 
 def main(names: list[str]) -> int:
     """Runs the named notebooks, or all of them, and writes each one whole or not at all."""
-    # numpyro's progress bars ask for widgets that nothing here needs, with paths of this machine.
-    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
     for text in sorted(FOLDER.glob("*.py")):
         if names and text.stem not in names:
             continue

@@ -1,7 +1,12 @@
 """Importing the package costs no device: no backend starts and no array is made."""
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 PACKAGES = (
     "probinf, probinf.samplers, probinf.transformers_dist, probinf.verifiers, probinf.kernels, probinf.distributions, "
@@ -56,3 +61,10 @@ def test_generate_needs_no_extra_but_that_of_language_models():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+def test_notebooks_have_the_widgets_without_which_numpyro_warns():
+    # tqdm.auto, which numpyro imports, warns in each kernel that has no ipywidgets.
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert any(needed.startswith("ipywidgets") for needed in extras["docs"])
+    assert re.search(r"^ipywidgets==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
