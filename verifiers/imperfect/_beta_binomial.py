@@ -12,8 +12,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from probinf.verifiers.imperfect._beta import BetaPopulation
-from probinf.verifiers.imperfect._checks import as_attempts, as_float
-from probinf.verifiers.imperfect._gamma import log_beta_moment, log_gamma_ratio
+from probinf.verifiers.imperfect._checks import as_attempts, as_float, check_part
+from probinf.verifiers.imperfect._gamma import log_beta_moment
 from probinf.verifiers.imperfect._intervals import Interval, _check_level
 from probinf.verifiers.imperfect._newton import newton
 
@@ -61,16 +61,21 @@ def fit_beta_binomial(correct: Any, total: Any) -> BetaBinomialFit:
     x, n = jnp.broadcast_arrays(as_float(correct), as_float(total))
     if not isinstance(x, Tracer) and not isinstance(n, Tracer):
         values, totals = np.asarray(x), np.asarray(n)
-        if values.ndim != 1 or not np.all((values >= 0) & (values <= totals) & (totals > 0)):
-            raise ValueError("correct counts, for each task, samples out of a total of at least one")
+        check_part("correct", values, "total", totals)
+        if values.ndim != 1 or not values.size or not np.all(totals > 0):
+            raise ValueError(f"counts are arrays [tasks] with samples of each task, got shape {values.shape}")
         if values.sum() in (0, totals.sum()):
             raise ValueError("all samples are alike, so any steep enough population fits: take harder or easier tasks")
 
+    return _fit(x, n)
+
+
+@jax.jit
+def _fit(x: Float[Array, " N"], n: Float[Array, " N"]) -> BetaBinomialFit:
     def loss(theta: Array) -> Array:
-        a, b = jnp.exp(theta)
-        a, b = jnp.broadcast_to(a, x.shape), jnp.broadcast_to(b, x.shape)
-        # (a)_x (b)_(n - x) / (a + b)_n, without the constant.
-        log_likelihood = log_gamma_ratio(a, x) + log_gamma_ratio(b, n - x) - log_gamma_ratio(a + b, n)
+        a, b = (jnp.broadcast_to(part, x.shape) for part in jnp.exp(theta))
+        # (a)_x / (a + b)_x, and the same of the others from there on: each is a probability, so no digits are lost.
+        log_likelihood = log_beta_moment(a, b, x) + log_beta_moment(b, a + x, n - x)
         # Next to no prior, so that a flat likelihood has a maximum.
         return -jnp.sum(log_likelihood) + 1e-4 * jnp.sum(theta**2)
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from probinf.verifiers.imperfect._gamma import log1p_less
+
 # Steps on a logarithmic scale between bounds whose ratio is at most 1e8: the ends are right to a hundredth.
 _HALVINGS = 12
 
@@ -25,7 +27,7 @@ def log_drop(alpha: Array, beta: Array, delta: Array) -> Array:
     near = jnp.abs(y) < 0.5
     inner = jnp.where(near, y, 0.0)
     w = small * jnp.expm1(inner)
-    close = _log1p_less(w) + small * _expm1_less(inner)
+    close = log1p_less(w) + small * _expm1_less(inner)
     # Two forms, of which neither overflows where it is taken.
     steep = jnp.log(small) + y > 0
     outer = jnp.where(near | steep, 0.0, y)
@@ -59,15 +61,6 @@ def shift(p: Array, q: Array, delta: Array) -> Array:
     rest = jnp.exp(-jnp.abs(delta))
     away = -jnp.expm1(-jnp.abs(delta))
     return p * q * jnp.where(delta > 0, away / (p + q * rest), -away / (q + p * rest))
-
-
-def _log1p_less(w: Array) -> Array:
-    """log(1 + w) - w for w between -1/2 and 1/2."""
-    r = w / (2 + w)
-    square, series = r * r, jnp.zeros_like(r)
-    for k in range(16, 0, -1):
-        series = square * series + 1 / (2 * k + 1)
-    return r * (2 * square * series - w)
 
 
 def _expm1_less(y: Array) -> Array:

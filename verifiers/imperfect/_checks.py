@@ -50,6 +50,36 @@ def check_positive(name: str, value: Array) -> None:
         raise ValueError(f"{name} must be positive and finite, got {np.asarray(value)}")
 
 
+def check_beta_range(alpha: Array, beta: Array) -> None:
+    """Raises ValueError for concrete parameters of a Beta law for which its integrals are not checked."""
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        # Single precision has no .01.
+        if not isinstance(value, Tracer) and not np.all((np.asarray(value) > 0.00999) & (np.asarray(value) < 1.001e6)):
+            raise ValueError(
+                f"integrals over a Beta law are right for alpha and beta from 0.01 to 1e6, got {name}={value}: "
+                "take a Population of one or two tasks for a law that is so narrow or so wide"
+            )
+
+
+def as_scores(scores: Any) -> Array:
+    """Scores of tasks as floats [tasks, ...].
+
+    Raises: ValueError for a single number, and concrete scores that are not finite.
+    """
+    values = as_float(scores)
+    if values.ndim == 0:
+        raise ValueError("scores have a row for each task, got a single number: pass an array [tasks, ...]")
+    if not isinstance(values, Tracer) and not np.all(np.isfinite(np.asarray(values))):
+        raise ValueError("scores must be finite, got NaN or infinity: leave out what was not measured")
+    return values
+
+
+def check_number(name: str, value: Any) -> None:
+    """Raises ValueError for a number of things that is below one or not whole."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least one, got {name}={value}")
+
+
 def check_part(part_name: str, part: Any, whole_name: str, whole: Any) -> None:
     """Raises ValueError for concrete counts that are negative or not whole, and a part that exceeds its whole."""
     if isinstance(part, Tracer) or isinstance(whole, Tracer):

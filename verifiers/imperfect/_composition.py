@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,8 @@ class Rates(NamedTuple):
 
 
 def compose_all(
-    true_positive_rate: Float[Array, " m"],
-    false_positive_rate: Float[Array, " m"],
+    true_positive_rate: Any,
+    false_positive_rate: Any,
     *,
     blind_spot: float | Float[Array, ""] = 0.0,
 ) -> Rates:
@@ -30,13 +30,15 @@ def compose_all(
     Law: with checks alike and no blind spot, each adds log(t / f) to the log-odds of the PPV, and multiplies the true
     positive rate by t. With a blind spot u the PPV stays below p t^m / (p t^m + (1 - p) u).
     """
-    return compose_at_least(true_positive_rate.shape[0], true_positive_rate, false_positive_rate, blind_spot=blind_spot)
+    return compose_at_least(
+        as_float(true_positive_rate).size, true_positive_rate, false_positive_rate, blind_spot=blind_spot
+    )
 
 
 def compose_at_least(
     least: int,
-    true_positive_rate: Float[Array, " m"],
-    false_positive_rate: Float[Array, " m"],
+    true_positive_rate: Any,
+    false_positive_rate: Any,
     *,
     blind_spot: float | Float[Array, ""] = 0.0,
 ) -> Rates:

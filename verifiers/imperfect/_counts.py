@@ -11,8 +11,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from probinf.verifiers.imperfect._checks import as_attempts, as_float
-from probinf.verifiers.imperfect._gamma import log_gamma_ratio
+from probinf.verifiers.imperfect._checks import as_attempts, as_float, check_part
+from probinf.verifiers.imperfect._gamma import log_beta_moment
 from probinf.verifiers.imperfect._payoff import Payoff
 from probinf.verifiers.imperfect._population import Outcomes
 
@@ -30,7 +30,7 @@ class SampleCounts(eqx.Module):
     def __check_init__(self):
         """Rejects what cannot have been counted."""
         rows = (self.correct, self.wrong, self.rejected)
-        if self.correct.ndim != 1 or len({row.shape for row in rows}) > 1:
+        if self.correct.ndim != 1 or not self.correct.size or len({row.shape for row in rows}) > 1:
             raise ValueError(f"counts are three arrays [tasks] of one length, got {[row.shape for row in rows]}")
         if any(isinstance(row, Tracer) for row in rows):
             return
@@ -87,10 +87,11 @@ def pass_at(correct: Any, total: Any, attempts: Any) -> Float[Array, "N *K"]:
 
     Law: unbiased, 1 - C(n - c, K) / C(n, K).
 
-    Raises: ValueError as `SampleCounts`, and for a concrete K above a total.
+    Raises: ValueError as `SampleCounts`, for more correct samples than there are, and for a concrete K above a total.
 
     Source: Chen et al., arXiv 2107.03374, section 2.1.
     """
+    check_part("correct", correct, "total", total)
     correct, total = jnp.broadcast_arrays(as_float(correct), as_float(total))
     counts = SampleCounts(correct, jnp.zeros_like(correct), total - correct)
     return estimate_outcomes(counts, attempts).correct
@@ -101,8 +102,9 @@ def pass_all(correct: Any, total: Any, attempts: Any) -> Float[Array, "N *K"]:
 
     Law: unbiased, C(c, K) / C(n, K).
 
-    Raises: ValueError as `SampleCounts`, and for a concrete K above a total.
+    Raises: ValueError as `SampleCounts`, for more correct samples than there are, and for a concrete K above a total.
     """
+    check_part("correct", correct, "total", total)
     correct, total = jnp.broadcast_arrays(as_float(correct), as_float(total))
     counts = SampleCounts(total - correct, jnp.zeros_like(correct), correct)
     return estimate_outcomes(counts, attempts).abstain
@@ -122,9 +124,6 @@ def _attempts(counts: SampleCounts, attempts: Any) -> Float[Array, "*K"]:
 
 def _log_none(z: Array, accepted: Array, k: Array) -> Array:
     """Log C(z, K) / C(n, K): the chance that none of the accepted is among the first K of all."""
-    # It is the same with K and the number of accepted exchanged, and has more digits with the smaller one.
-    s = jnp.minimum(accepted, k)
-    left = jnp.maximum(z - k, 0.0) + 1
-    log_none = log_gamma_ratio(left, s) - log_gamma_ratio(z + accepted - s + 1, s)
+    log_none = log_beta_moment(jnp.maximum(z - k, 0.0) + 1, accepted, k)
     # Nothing to be found, or not enough rejected.
     return jnp.where(accepted == 0, 0.0, jnp.where(k > z, -jnp.inf, log_none))

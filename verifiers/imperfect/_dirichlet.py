@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.scipy.special import digamma, gammaln
+from jax.scipy.special import digamma
 from jaxtyping import Array, Float
 
 from probinf.verifiers.imperfect._checks import as_attempts, as_float, check_positive, check_weights
@@ -117,7 +117,7 @@ class DirichletCounts(TaskPopulation):
         net = payoff.of(a[:, 0], a[:, 1], -accepted, jnp.zeros_like(accepted))
         live = (self.weights > 0) & (net != 0)
         slowest = live & (accepted <= jnp.min(jnp.where(live, accepted, jnp.inf)))
-        log_scale = gammaln(accepted + a[:, 2]) - gammaln(a[:, 2])
+        log_scale = log_gamma_ratio(a[:, 2], accepted)
         log_scale = jnp.where(slowest, log_scale, -jnp.inf)
         scale = jnp.where(slowest, jnp.exp(log_scale - jnp.max(jnp.where(slowest, log_scale, -jnp.inf))), 0.0)
         sign = jnp.sign(jnp.sum(jnp.where(slowest, self.weights * scale * net, 0.0)))
@@ -139,7 +139,7 @@ def _telescoped(b: Array, s: Array, k: Array) -> Array:
     delta = s - 1
     near = jnp.abs(delta) < 0.05
     far = jnp.where(near, 1.0, delta)
-    log_ratio = log_gamma_ratio(b, far) - log_gamma_ratio(b + k, far)
+    log_ratio = log_beta_moment(b, far, k)
     away = -jnp.expm1(log_ratio) / far
     # -log_ratio / delta is a mean of differences of digammas over (b, b + delta), by Gauss's rule.
     x, w = np.polynomial.legendre.leggauss(6)

@@ -12,7 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from probinf._choice import check_key
-from probinf.verifiers.imperfect._checks import as_float, check_part
+from probinf.verifiers.imperfect._checks import as_float, as_scores, check_number, check_part
 from probinf.verifiers.imperfect._counts import SampleCounts
 from probinf.verifiers.imperfect._proportion import exact_counts, exact_ends
 
@@ -56,7 +56,7 @@ def acceptance_bound(trials: Any, *, level: float = 0.95) -> Float[Array, "*K"]:
 
 def task_interval(
     key: PRNGKeyArray,
-    scores: Float[Array, "N *K"],
+    scores: Any,
     *,
     level: float = 0.95,
     draws: int = 2000,
@@ -78,7 +78,9 @@ def task_interval(
 
     Source: Efron and Tibshirani (1993), section 12.5.
     """
+    scores = as_scores(scores)
     mean, error, flat = _moments(key, scores, level)
+    check_number("draws", draws)
     n = flat.shape[0]
 
     def draw(key: PRNGKeyArray) -> Array:
@@ -102,9 +104,7 @@ def task_interval(
     return Interval(lower.reshape(scores.shape[1:]), upper.reshape(scores.shape[1:]))
 
 
-def simultaneous_band(
-    key: PRNGKeyArray, scores: Float[Array, "N K"], *, level: float = 0.95, draws: int = 2000
-) -> Interval:
+def simultaneous_band(key: PRNGKeyArray, scores: Any, *, level: float = 0.95, draws: int = 2000) -> Interval:
     """A band that holds the means over tasks of all K at once: the mean and c standard errors to either side.
 
     c is the quantile of the largest ratio under random signs of the tasks' residuals (a multiplier bootstrap), each
@@ -117,7 +117,11 @@ def simultaneous_band(
     Source: Montiel Olea and Plagborg-Moller, J. Applied Econometrics 34 (2019); Davidson and Flachaire, J.
     Econometrics 146 (2008), for signs as multipliers.
     """
+    scores = as_scores(scores)
+    if scores.ndim != 2:
+        raise ValueError(f"scores are an array [tasks, K], got shape {scores.shape}")
     mean, error, flat = _moments(key, scores, level)
+    check_number("draws", draws)
     n = flat.shape[0]
     varies = (error > 0)[None]
     residuals = jnp.where(varies, (flat - mean[None]) / jnp.where(varies, error[None] * n, 1.0), 0.0)

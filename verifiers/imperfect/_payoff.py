@@ -28,6 +28,10 @@ class Payoff(eqx.Module):
         for name in ("benefit", "false_positive_cost", "abstention_cost", "sample_cost"):
             check_cost(name, getattr(self, name))
 
+    def __repr__(self) -> str:
+        """With the numbers, where equinox shows shapes."""
+        return eqx.tree_pformat(self, short_arrays=False, width=120)
+
     def of(self, correct: Array | float, wrong: Array | float, abstain: Array | float, samples: Array | float) -> Array:
         """The payoff of outcomes with these chances, and this expected number of samples.
 

@@ -27,12 +27,16 @@ class PowerLaw(eqx.Module):
     a: Float[Array, ""]
     b: Float[Array, ""]
 
+    def __repr__(self) -> str:
+        """With the numbers, where equinox shows shapes."""
+        return eqx.tree_pformat(self, short_arrays=False, width=120)
+
     def coverage(self, attempts: Any) -> Float[Array, "*K"]:
         """exp(a K^b)."""
         return jnp.exp(self.a * as_float(attempts) ** self.b)
 
 
-def fit_power_law(attempts: Float[Array, " K"], coverage: Float[Array, " K"]) -> PowerLaw:
+def fit_power_law(attempts: Any, coverage: Any) -> PowerLaw:
     """Least squares of the coverage, as published; least squares of its logarithm is where the search starts.
 
     Take `attempts` spaced evenly in log K (forty, as published), and the mean of `pass_at` over tasks. What it says
@@ -42,7 +46,8 @@ def fit_power_law(attempts: Float[Array, " K"], coverage: Float[Array, " K"]) ->
 
     Source: Brown et al., arXiv 2407.21787, section 3.
     """
-    if attempts.shape[0] < 2 or attempts.shape != coverage.shape:
+    attempts, coverage = as_float(attempts), as_float(coverage)
+    if attempts.ndim != 1 or attempts.shape[0] < 2 or attempts.shape != coverage.shape:
         raise ValueError(f"a power law needs two or more points, got shapes {attempts.shape} and {coverage.shape}")
     if not isinstance(attempts, Tracer) and not np.all((np.asarray(attempts) >= 1) & np.isfinite(np.asarray(attempts))):
         raise ValueError(f"numbers of attempts must be finite and at least one, got {attempts}")

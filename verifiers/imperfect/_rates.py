@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from probinf.verifiers.imperfect._checks import as_float
+from probinf.verifiers.imperfect._checks import as_float, check_part
 from probinf.verifiers.imperfect._composition import Rates
 from probinf.verifiers.imperfect._counts import SampleCounts
 
@@ -31,10 +29,12 @@ def estimate_rates(counts: SampleCounts, rejected_correct: Float[Array, " N"]) -
     Raises: ValueError where more of the rejected samples are correct than were rejected.
     """
     kept = as_float(rejected_correct)
-    if not any(isinstance(x, Tracer) for x in (kept, counts.rejected)) and not (
-        kept.shape == counts.rejected.shape and np.all((kept >= 0) & (kept <= counts.rejected))
-    ):
-        raise ValueError("rejected_correct counts, for each task, the correct ones among the rejected samples")
+    if kept.shape != counts.rejected.shape:
+        raise ValueError(
+            f"rejected_correct counts the correct ones among the rejected samples of {counts.rejected.shape[0]} tasks, "
+            f"got shape {kept.shape}"
+        )
+    check_part("rejected_correct", kept, "rejected", counts.rejected)
     pairs = ((counts.correct, counts.correct + kept), (counts.wrong, counts.wrong + counts.rejected - kept))
     by_task = Rates(*(jnp.where(n > 0, x / jnp.maximum(n, 1), jnp.nan) for x, n in pairs))
     pooled = Rates(*(jnp.sum(x) / jnp.sum(n) for x, n in pairs))

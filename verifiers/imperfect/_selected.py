@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._choice import check_key
+from probinf.verifiers.imperfect._checks import as_scores
 from probinf.verifiers.imperfect._intervals import Interval, _check_level
 
 
@@ -27,9 +28,7 @@ class Selected(NamedTuple):
     by_fold: Int[Array, " folds"]
 
 
-def select_attempts(
-    key: PRNGKeyArray, scores: Float[Array, "N K"], *, folds: int = 10, level: float = 0.95
-) -> Selected:
+def select_attempts(key: PRNGKeyArray, scores: Any, *, folds: int = 10, level: float = 0.95) -> Selected:
     """Chooses among K by scores of tasks, such as `estimate_utilities`, and says what the choice is worth.
 
     The largest of many means is too high where they are estimated (the winner's curse). Each fold of tasks is judged at
@@ -44,7 +43,10 @@ def select_attempts(
     """
     check_key(key)
     _check_level(level)
-    n, _ = scores.shape
+    scores = as_scores(scores)
+    if scores.ndim != 2:
+        raise ValueError(f"scores are an array [tasks, K], got shape {scores.shape}")
+    n = scores.shape[0]
     if not 2 <= folds <= n:
         raise ValueError(f"{n} tasks can be split into 2 to {n} folds, got {folds}")
     fold = jax.random.permutation(key, jnp.arange(n) % folds)

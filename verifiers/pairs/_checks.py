@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
@@ -28,6 +30,45 @@ def check_probabilities(p: Float[Array, "*batch K"], *, least: int = 2) -> None:
             "probabilities must be at least zero and sum to one: normalize them (jax.nn.softmax), or give their logs "
             "where logs are wanted (jax.nn.log_softmax)"
         )
+
+
+def as_rows(**columns: Any) -> tuple[Array, ...]:
+    """Columns [N] of one length as arrays, numbers as floats.
+
+    Raises: ValueError for other shapes, no rows, and concrete numbers that are not finite.
+    """
+    arrays = {name: jnp.asarray(np.asarray(x) if isinstance(x, list | tuple) else x) for name, x in columns.items()}
+    shapes = [x.shape for x in arrays.values()]
+    if len(set(shapes)) > 1 or len(shapes[0]) != 1 or shapes[0] == (0,):
+        names = " and ".join(arrays)
+        raise ValueError(
+            f"{names} must be arrays [N] of one length, N >= 1, got shapes {shapes}: squeeze or flatten them"
+        )
+    for name, x in arrays.items():
+        if not isinstance(x, Tracer) and not np.all(np.isfinite(np.asarray(x, float))):
+            raise ValueError(f"{name} must be finite, got NaN or infinity: leave out the rows that were not measured")
+    return tuple(x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(float) for x in arrays.values())
+
+
+def check_unit(name: str, x: Array) -> None:
+    """Raises ValueError for concrete probabilities outside [0, 1], up to rounding."""
+    if isinstance(x, Tracer):
+        return
+    low, high = float(jnp.min(x)), float(jnp.max(x))
+    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
+        raise ValueError(f"{name} must lie in [0, 1], got {low:.6g} to {high:.6g}: divide percents by 100")
+
+
+def check_not_negative(name: str, x: Array) -> None:
+    """Raises ValueError for concrete values below zero, up to rounding."""
+    if not isinstance(x, Tracer) and not float(jnp.min(x)) >= -_ROUNDING:
+        raise ValueError(f"{name} must be at least zero, got {float(jnp.min(x)):.6g}")
+
+
+def check_bins(bins: Any) -> None:
+    """Raises ValueError for a number of bins that is below one or not whole."""
+    if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or bins < 1:
+        raise ValueError(f"bins must be a whole number of at least one, got bins={bins}")
 
 
 def check_covariance(covariance: Float[Array, "*batch K K"]) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from probinf import Distribution, Draw, Factor, Verified
 from probinf.distributions import Categorical
-from probinf.verifiers.pairs._checks import check_beta
+from probinf.verifiers.pairs._checks import as_rows, check_beta, check_unit
 from probinf.verifiers.pairs._prediction import EpistemicPrediction
 
 
@@ -149,12 +149,16 @@ class PairReward(Factor):
         return jnp.log(self.predict(x).confidence[self.answer(x)])
 
 
-def hallucination_bound(confidence: Float[Array, " N"], answered: Bool[Array, " N"]) -> Float[Array, ""]:
+def hallucination_bound(confidence: Any, answered: Any) -> Float[Array, ""]:
     """1 - mean confidence of the responses that were given: a bound on the share of hallucinations among them.
 
     Law: if calibrated, an upper bound in expectation; 0 where nothing was answered.
 
+    Raises: ValueError for anything but two arrays [N] with N >= 1, and a confidence outside [0, 1].
+
     Source: arXiv 2402.08733, section 4.1.
     """
+    confidence, answered = as_rows(confidence=confidence, answered=answered)
+    check_unit("confidence", confidence)
     count = jnp.sum(answered)
-    return jnp.where(count > 0, jnp.sum(jnp.where(answered, 1 - confidence, 0.0)) / jnp.maximum(count, 1), 0.0)
+    return jnp.where(count > 0, jnp.sum(jnp.where(answered > 0, 1 - confidence, 0.0)) / jnp.maximum(count, 1), 0.0)

@@ -28,8 +28,17 @@ def squared_error_from_counts(
 
     Law: unbiased.
 
-    Raises: ValueError for fewer than two annotators of a concrete number: one alone makes no pair.
+    Raises: ValueError for fewer than two annotators of a concrete number, for one alone makes no pair, and for counts
+        above the annotators.
     """
+    if not isinstance(count, Tracer) and not isinstance(annotators, Tracer):
+        said, asked = np.asarray(count), np.asarray(annotators)
+        # Written so that NaN fails too.
+        if not np.all((said >= 0) & (said <= asked) & (said == np.floor(said))):
+            raise ValueError(
+                f"count must be whole numbers with 0 <= count <= annotators, got count up to {np.max(said):g} and "
+                f"annotators from {np.min(asked):g}: pass how many said y, not the share"
+            )
     if not isinstance(annotators, Tracer) and not np.all(np.asarray(annotators) >= 2):
         raise ValueError(f"a squared error without bias needs two annotators or more, got {np.min(annotators)}")
     count, n = jnp.asarray(count, probability.dtype), jnp.asarray(annotators, probability.dtype)

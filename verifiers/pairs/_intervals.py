@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
-from probinf.verifiers.pairs._checks import check_beta, check_range
+from probinf.verifiers.pairs._checks import as_rows, check_beta, check_not_negative, check_range, check_unit
 from probinf.verifiers.pairs._estimates import squared_error_from_pairs
 
 # The largest stake, as a part of what can never ruin.
@@ -16,10 +16,10 @@ _BOLD = 0.9
 
 
 def error_ratio_bound(
-    probability: Float[Array, " N"],
-    variance: Float[Array, " N"],
-    first: Bool[Array, " N"],
-    second: Bool[Array, " N"],
+    probability: Any,
+    variance: Any,
+    first: Any,
+    second: Any,
     *,
     floor: float = 0.01,
     alpha: float = 0.05,
@@ -41,15 +41,18 @@ def error_ratio_bound(
     check_beta(alpha)
     if not floor > 0:
         raise ValueError(f"the floor of the variance must be positive, got {floor}: without one nothing is bounded")
+    probability, variance, *_ = as_rows(probability=probability, variance=variance, first=first, second=second)
+    check_unit("probability", probability)
+    check_not_negative("variance", variance)
     ratio = squared_error_from_pairs(probability, first, second) / jnp.maximum(variance, floor)
     return mean_upper_bound(ratio, -0.25 / floor, 1 / floor, alpha=alpha, method=method)
 
 
 def error_ratio_bounds(
-    probability: Float[Array, "N K"],
-    variance: Float[Array, "N K"],
-    first: Int[Array, " N"],
-    second: Int[Array, " N"],
+    probability: Any,
+    variance: Any,
+    first: Any,
+    second: Any,
     *,
     floor: float = 0.01,
     alpha: float = 0.05,
@@ -66,6 +69,15 @@ def error_ratio_bounds(
     Source: arXiv 2402.08733, section 4.2, which states two classes.
     """
     check_beta(alpha)
+    if (
+        probability.ndim != 2
+        or probability.shape != variance.shape
+        or {first.shape, second.shape} != {variance.shape[:1]}
+    ):
+        raise ValueError(
+            "probability and variance must be arrays [N, K], first and second arrays [N], got shapes "
+            f"{probability.shape}, {variance.shape}, {first.shape} and {second.shape}"
+        )
     classes = probability.shape[1]
 
     def bound(p: Array, v: Array, y: Array) -> Array:
@@ -86,7 +98,7 @@ def half_width(
 
 
 def mean_upper_bound(
-    x: Float[Array, " N"], low: float, high: float, *, alpha: float = 0.05, method: str = "betting"
+    x: Any, low: float, high: float, *, alpha: float = 0.05, method: str = "betting"
 ) -> Float[Array, ""]:
     """An upper confidence bound on the mean of x in [low, high], which is at least zero.
 
@@ -99,6 +111,7 @@ def mean_upper_bound(
     Source: Hoeffding (1963); Maurer and Pontil, arXiv 0907.3740, theorem 4; Waudby-Smith and Ramdas, arXiv 2010.09686,
     section 4, with stakes that do not depend on the mean that is tested.
     """
+    (x,) = as_rows(x=x)
     n = x.shape[0]
     if n < 2:
         raise ValueError(f"a bound needs at least two values, got {n}")

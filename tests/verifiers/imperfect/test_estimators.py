@@ -236,7 +236,10 @@ def test_posterior_of_concentrations_agrees_with_importance_sampling(x64):
         (lambda: select_attempts(jax.random.key(0), jnp.ones((4, 3)), folds=9), "2 to 4 folds"),
         (lambda: fit_power_law(jnp.asarray([0.0, 2.0]), jnp.asarray([0.3, 0.5])), "at least one"),
         (lambda: fit_power_law(jnp.asarray([1.0, 2.0]), jnp.asarray([0.0, 0.5])), "coverage must lie"),
-        (lambda: estimate_rates(SampleCounts([1], [1], [3]), jnp.asarray([4.0])), "rejected_correct counts"),
+        (
+            lambda: estimate_rates(SampleCounts([1], [1], [3]), jnp.asarray([4.0])),
+            "got rejected_correct=4 and rejected=3",
+        ),
     ],
 )
 def test_bad_input_is_told(build, message):
