@@ -34,8 +34,8 @@ def found(above: Path, working_folder: Path, names: list[str]) -> list[str]:
         "    spec = importlib.util.find_spec(name)\n"
         "    print(spec.origin if spec is not None and spec.loader is not None else '')\n"
     )
-    # -S: no packages of this interpreter, another probinf among them.
-    command = [sys.executable, "-S", "-c", program, str(above / "site"), *names]
+    # -E and -S: no path of the environment, no packages of this interpreter; another probinf may be among them.
+    command = [sys.executable, "-E", "-S", "-c", program, str(above / "site"), *names]
     run = subprocess.run(command, cwd=working_folder, capture_output=True, text=True, check=True)
     return run.stdout.split("\n")[: len(names)]
 
