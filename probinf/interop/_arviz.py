@@ -101,9 +101,14 @@ def _is_legacy(arviz: Any) -> bool:
     return int(arviz.__version__.partition(".")[0]) < 1
 
 
+def runs_of(result: Any) -> list[Any]:
+    """The runs of a sequence, or the one that was given."""
+    return list(result) if isinstance(result, (list, tuple)) and not hasattr(result, "_fields") else [result]
+
+
 def _clouds(result: Any) -> list[Any] | None:
     """The clouds of one or several runs; None for chains."""
-    runs: list[Any] = list(result) if isinstance(result, (list, tuple)) and not hasattr(result, "_fields") else [result]
+    runs = runs_of(result)
     clouds = [getattr(run, "particles", run) for run in runs]
     if clouds and all(isinstance(cloud, Particles) for cloud in clouds):
         if len({cloud.n for cloud in clouds}) > 1:

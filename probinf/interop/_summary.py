@@ -8,16 +8,24 @@ Source: arXiv:1903.08008 (rank-normalized R-hat, bulk and tail effective sample 
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from probinf.interop._arviz import evidence_of, import_arviz, row_groups, to_arviz
+from probinf._diagnosis import diagnose
+from probinf._particles import spawn
+from probinf.interop._arviz import evidence_of, import_arviz, row_groups, runs_of, to_arviz
 from probinf.interop._numpyro import NumpyroModel
 
 # Both versions of ArviZ take them; their defaults differ (version 1 puts 5.5 % in a tail).
 _TAILS = (0.05, 0.95)
+# Fewer runs have no tail to fit a shape to.
+_RUNS_FOR_A_TAIL = 25
+# Above this shape the variance of Z-hat is not only infinite, it cannot be seen any more.
+_LARGEST_SHAPE = 0.7
 
 
 def summary(result: Any, *, model: NumpyroModel | None = None, key: PRNGKeyArray | None = None) -> Any:
@@ -28,9 +36,14 @@ def summary(result: Any, *, model: NumpyroModel | None = None, key: PRNGKeyArray
     are NaN. A quantity that is constant while others vary has effective sample sizes NaN, as has one with draws that
     are not finite. Effective sample sizes of clouds never exceed the number of different particles.
 
-    A result of clouds gets a last row `log_z`: `mean` is the log of the mean of Z-hat over runs, `sd` the spread of
-    log Z-hat between runs and `mcse_mean` the standard error of the mean (by the delta method; NaN for a single run).
-    The other rows of a single cloud know nothing of dependence between its particles: give several runs.
+    A result of clouds gets a row `log_z`: `mean` is the log of the mean of Z-hat over runs, `sd` the spread of log
+    Z-hat between runs and `mcse_mean` the standard error of the mean (by the delta method; NaN for a single run). The
+    other rows of a single cloud know nothing of dependence between its particles: give several runs. That error sees
+    only what some run has visited: `pareto_k`, of 25 runs or more, is the shape of the tail of Z-hat over runs. Above
+    .7 the error is infinite, and a warning says so, as it does where log Z-hat spreads by more than a nat.
+
+    Runs whose samplers move their particles get a row `acceptance`: `mean` over runs and temperatures, and in `min` the
+    lowest of them, which tells whether a kernel stood still somewhere.
 
     Args:
         result: as for `to_arviz`.
@@ -54,10 +67,14 @@ def summary(result: Any, *, model: NumpyroModel | None = None, key: PRNGKeyArray
     }
     if "log_z" in data.posterior.attrs:
         rows["log_z"] = _evidence_row(np.asarray(data.posterior.attrs["log_z"]))
+        rates = [rate for run in runs_of(result) for rate in _acceptances(getattr(run, "info", ()))]
+        if rates:
+            rows["acceptance"] = {"mean": float(np.mean(rates)), "min": float(np.min(rates))}
     # ArviZ depends on pandas, which probinf does not otherwise need.
     import pandas as pd
 
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(_row(np.zeros((1, 4)), 1, 1.0)))
+    columns = [*_row(np.zeros((1, 4)), 1, 1.0), *(name for name in ("pareto_k", "min") if _has(rows, name))]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def _row(draws: np.ndarray, states: int, most: float) -> dict[str, float]:
@@ -98,4 +115,35 @@ def _row(draws: np.ndarray, states: int, most: float) -> dict[str, float]:
 def _evidence_row(log_z: np.ndarray) -> dict[str, float]:
     mean, error = evidence_of(log_z)
     spread = float(np.std(log_z, ddof=1)) if len(log_z) > 1 else np.nan
-    return {"mean": mean, "sd": spread, "mcse_mean": error}
+    row = {"mean": mean, "sd": spread, "mcse_mean": error}
+    if len(log_z) >= _RUNS_FOR_A_TAIL:
+        runs = spawn(len(log_z)).replace(log_weights=jnp.asarray(log_z - np.max(log_z)))
+        row["pareto_k"] = float(diagnose(runs).pareto_k)
+        if row["pareto_k"] > _LARGEST_SHAPE:
+            row["mcse_mean"] = np.inf
+    if spread > 1.0 or row["mcse_mean"] == np.inf:
+        warnings.warn(
+            f"the evidence of {len(log_z)} runs has a long tail (log Z-hat spreads by {spread:.2g} nats"
+            + (f", Pareto k = {row['pareto_k']:.2f}" if "pareto_k" in row else "")
+            + "): its mean and error rest on the largest few; use more particles, temperatures or moves a run",
+            stacklevel=3,
+        )
+    return row
+
+
+def _acceptances(info: Any) -> list[float]:
+    """The acceptance rate of every move of a run, one entry a temperature."""
+    if not isinstance(info, tuple):
+        return []
+    fields = getattr(info, "_fields", ())
+    found = [rate for part in info for rate in _acceptances(part)]
+    if "acceptance" in fields:
+        rates = np.ravel(np.asarray(info.acceptance))  # pyright: ignore[reportAttributeAccessIssue]
+        # An adaptive run has room for more temperatures than it used.
+        used = int(info.rungs) if "rungs" in fields else rates.size  # pyright: ignore[reportAttributeAccessIssue]
+        found.extend(map(float, rates[:used]))
+    return found
+
+
+def _has(rows: dict[str, dict[str, float]], name: str) -> bool:
+    return any(name in row for row in rows.values())

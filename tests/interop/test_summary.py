@@ -2,14 +2,16 @@
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from probinf import Density, Draw, Reweight, sample, sample_chains, spawn
+from probinf import Density, Draw, Reweight, Status, sample, sample_chains, spawn
 from probinf.interop import from_numpyro, summary
 from probinf.kernels import hmc
+from probinf.samplers import tempered_smc
 from tests.interop.models import gaussian
 
 KEY = jax.random.key(0)
@@ -117,3 +119,29 @@ def test_equal_particles_count_once_wherever_they_stand():
 def test_discrete_particles_may_be_equal_by_chance():
     cloud = spawn(200, jax.random.bernoulli(KEY, 0.5, (200,)).astype(int))
     assert summary(cloud).loc["x", "ess_bulk"] > 100
+
+
+def test_a_heavy_tail_of_the_evidence_over_runs_has_no_finite_error():
+    # Z-hat of Pareto's law with shape 1 has no mean, and with shape .1 an ordinary error.
+    u = np.random.default_rng(0).uniform(size=100)
+    for shape in (1.0, 0.1):
+        runs = [spawn(200, jnp.arange(200.0)).replace(log_evidence=jnp.asarray(-shape * np.log(x))) for x in u]
+        if shape < 1:
+            row = summary(runs).loc["log_z"]
+            assert row["pareto_k"] < 0.5 and np.isfinite(row["mcse_mean"])
+        else:
+            with pytest.warns(UserWarning, match="100 runs has a long tail"):
+                row = summary(runs).loc["log_z"]
+            assert row["pareto_k"] > 0.7 and np.isposinf(row["mcse_mean"])
+    with pytest.warns(UserWarning, match="4 runs has a long tail"):
+        summary([spawn(4, jnp.arange(4.0)).replace(log_evidence=jnp.asarray(z)) for z in (0.0, 1.0, 4.0, -3.0)])
+
+
+def test_summary_has_the_acceptance_of_moves():
+    ours = from_numpyro(gaussian, 1.2)
+    for step, lowest in ((0.2, 0.8), (1e4, 0.0)):
+        sampler = tempered_smc(ours.prior, ours.likelihood, eqx.Partial(hmc, step_size=step, steps=2), [0.5, 1.0])
+        runs = [sample(sampler, jax.random.key(i), 200) for i in range(2)]
+        assert all(run.status is (Status.OK if lowest else Status.COLLAPSED) for run in runs)
+        row = summary(runs, model=ours, key=KEY).loc["acceptance"]
+        assert row["min"] >= lowest and row["mean"] >= row["min"] and (lowest or row["mean"] == 0)
