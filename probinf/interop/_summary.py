@@ -42,8 +42,8 @@ def summary(result: Any, *, model: NumpyroModel | None = None, key: PRNGKeyArray
     only what some run has visited: `pareto_k`, of 25 runs or more, is the shape of the tail of Z-hat over runs. Above
     .7 the error is infinite, and a warning says so, as it does where log Z-hat spreads by more than a nat.
 
-    Runs whose samplers move their particles get a row `acceptance`: `mean` over runs and temperatures, and in `min` the
-    lowest of them, which tells whether a kernel stood still somewhere.
+    Where the samplers move their particles, `acceptance` of the row `log_z` is the lowest rate over runs and
+    temperatures, which tells whether a kernel stood still somewhere.
 
     Args:
         result: as for `to_arviz`.
@@ -69,11 +69,11 @@ def summary(result: Any, *, model: NumpyroModel | None = None, key: PRNGKeyArray
         rows["log_z"] = _evidence_row(np.asarray(data.posterior.attrs["log_z"]))
         rates = [rate for run in runs_of(result) for rate in _acceptances(getattr(run, "info", ()))]
         if rates:
-            rows["acceptance"] = {"mean": float(np.mean(rates)), "min": float(np.min(rates))}
+            rows["log_z"]["acceptance"] = float(np.min(rates))
     # ArviZ depends on pandas, which probinf does not otherwise need.
     import pandas as pd
 
-    columns = [*_row(np.zeros((1, 4)), 1, 1.0), *(name for name in ("pareto_k", "min") if _has(rows, name))]
+    columns = [*_row(np.zeros((1, 4)), 1, 1.0), *(name for name in ("pareto_k", "acceptance") if _has(rows, name))]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 

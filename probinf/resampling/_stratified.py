@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._choice import choice, uniform_cells
-from probinf.resampling._grid import expand, interval_ends, rotate_to_front
+from probinf.resampling._grid import expand, rotate_to_front, split_ends
 from probinf.resampling._scheme import Scheme
 from probinf.resampling._weights import relative_weights, unless_dead
 
@@ -16,7 +16,7 @@ class Stratified(Scheme):
     """Puts the points n + u_n, n = 0..N-1, with independent u_n ~ Uniform[0, 1), on the line of intervals N
     w_i.
 
-    Law: E[count_i] = N w_i and |count_i - N w_i| < 2. Ancestors are sorted.
+    Law: E[count_i] = N w_i and |count_i - N w_i| < 2, in float32 < 2.1 + 1e-6 N w_i for N to 1e7. Ancestors are sorted.
 
     Source: Kitagawa, Journal of Computational and Graphical Statistics 5 (1996).
     """
@@ -41,8 +41,8 @@ class Stratified(Scheme):
 # computed.
 @jax.jit
 def _draw(key: PRNGKeyArray, weights: Float[Array, " N"]) -> Int[Array, " N"]:
-    ends = interval_ends(weights)
-    return _ancestors(ends, uniform_cells(key, _breaks(ends)))
+    whole, fraction = split_ends(weights)
+    return _ancestors(whole, fraction, uniform_cells(key, _breaks(whole, fraction)))
 
 
 @jax.jit
@@ -50,28 +50,32 @@ def _draw_conditional(key: PRNGKeyArray, weights: Float[Array, " N"]) -> Int[Arr
     n = weights.shape[0]
     rotation_key, slot_key, u_key = jax.random.split(key, 3)
     rotation = choice(rotation_key, jnp.zeros(n, weights.dtype))
-    ends = interval_ends(jnp.roll(weights, -rotation))
+    whole, fraction = split_ends(jnp.roll(weights, -rotation))
     retained = (n - rotation) % n
-    left, right = jnp.where(retained > 0, ends[retained - 1], 0.0), ends[retained]
     strata = jnp.arange(n)
-    starts = jnp.maximum(left, strata)
-    overlaps = jnp.maximum(jnp.minimum(right, strata + 1) - starts, 0.0)
+    starts = jnp.where(retained > 0, _share_of(strata, whole[retained - 1], fraction[retained - 1]), 0.0)
+    overlaps = jnp.maximum(_share_of(strata, whole[retained], fraction[retained]) - starts, 0.0)
     slot = choice(slot_key, jnp.log(overlaps))
     here = strata == slot
     # Where lane 0 has no weight there is no overlap; no sampler retains such a lane.
-    start = jnp.where(here & (overlaps > 0), starts - strata, 0.0)
+    start = jnp.where(here & (overlaps > 0), starts, 0.0)
     width = jnp.where(here & (overlaps > 0), overlaps, 1.0)
-    u = start + width * uniform_cells(u_key, (_breaks(ends) - start[:, None]) / width[:, None])
-    ancestors = (_ancestors(ends, u) + rotation) % n
+    u = start + width * uniform_cells(u_key, (_breaks(whole, fraction) - start[:, None]) / width[:, None])
+    ancestors = (_ancestors(whole, fraction, u) + rotation) % n
     return rotate_to_front(ancestors, slot)
 
 
-def _breaks(ends: Float[Array, " N"]) -> Float[Array, "N cells"]:
+def _share_of(strata: Int[Array, "..."], whole: Int[Array, "..."], fraction: Float[Array, "..."]) -> Array:
+    """How much of each stratum lies before an end."""
+    return jnp.where(strata < whole, 1.0, jnp.where(strata == whole, fraction, 0.0))
+
+
+def _breaks(whole: Int[Array, " N"], fraction: Float[Array, " N"]) -> Float[Array, "N cells"]:
     """Where the ancestor of each stratum changes; ends in other strata are moved to its rim."""
-    return jnp.clip(ends[None, :-1] - jnp.arange(ends.shape[0])[:, None], 0.0, 1.0)
+    return _share_of(jnp.arange(whole.shape[0])[:, None], whole[None, :-1], fraction[None, :-1])
 
 
-def _ancestors(ends: Float[Array, " N"], u: Float[Array, " N"]) -> Int[Array, " N"]:
-    n = ends.shape[0]
-    stratum = jnp.minimum(jnp.floor(ends).astype(jnp.int32), n - 1)
-    return expand(stratum + (u[stratum] < ends - stratum))
+def _ancestors(whole: Int[Array, " N"], fraction: Float[Array, " N"], u: Float[Array, " N"]) -> Int[Array, " N"]:
+    n = whole.shape[0]
+    stratum = jnp.minimum(whole, n - 1)
+    return expand(jnp.minimum(whole + (u[stratum] < fraction), n).astype(jnp.int32))

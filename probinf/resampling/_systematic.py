@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf._choice import choice, uniform_cells
-from probinf.resampling._grid import expand, interval_ends, rotate_to_front
+from probinf.resampling._grid import expand, rotate_to_front, split_ends
 from probinf.resampling._scheme import Scheme
 from probinf.resampling._weights import relative_weights, unless_dead
 
@@ -15,16 +15,17 @@ from probinf.resampling._weights import relative_weights, unless_dead
 class Systematic(Scheme):
     """Puts the points n + u, n = 0..N-1, with one u ~ Uniform[0, 1), on the line of intervals N w_i.
 
-    Law: E[count_i] = N w_i and |count_i - N w_i| < 1. Ancestors are sorted.
+    Law: E[count_i] = N w_i and |count_i - N w_i| < 1, in float32 < 1.1 + 1e-6 N w_i for N to 1e7. Equal weights give
+    every lane back once. Ancestors are sorted.
 
     Source: Carpenter, Clifford and Fearnhead, IEE Proceedings F 146 (1999).
     """
 
     def __call__(self, key: PRNGKeyArray, log_weights: Float[Array, " N"]) -> Int[Array, " N"]:
         """Sorted ancestors, from one uniform."""
-        ends = interval_ends(relative_weights(log_weights))
-        u = uniform_cells(key, _breaks(ends))
-        return unless_dead(_ancestors(ends, u), log_weights)
+        whole, fraction = split_ends(relative_weights(log_weights))
+        u = uniform_cells(key, fraction[:-1])
+        return unless_dead(_ancestors(whole, fraction, u), log_weights)
 
     def conditional(self, key: PRNGKeyArray, log_weights: Float[Array, " N"]) -> Int[Array, " N"]:
         """A cyclic run of ancestors that starts with the retained one.
@@ -37,22 +38,16 @@ class Systematic(Scheme):
         Source: Chopin and Singh (arXiv 1304.1887).
         """
         slot_key, u_key = jax.random.split(key)
-        ends = interval_ends(relative_weights(log_weights))
-        widths = jnp.clip(ends[0] - jnp.arange(ends.shape[0]), 0.0, 1.0)
+        whole, fraction = split_ends(relative_weights(log_weights))
+        slots = jnp.arange(whole.shape[0])
+        widths = jnp.where(slots < whole[0], 1.0, jnp.where(slots == whole[0], fraction[0], 0.0))
         slot = choice(slot_key, jnp.log(widths))
         # Only a lane of weight zero, which no sampler retains, has no width.
         width = jnp.where(widths[slot] > 0, widths[slot], 1.0)
-        u = width * uniform_cells(u_key, _breaks(ends) / width)
-        return unless_dead(rotate_to_front(_ancestors(ends, u), slot), log_weights)
+        u = width * uniform_cells(u_key, fraction[:-1] / width)
+        return unless_dead(rotate_to_front(_ancestors(whole, fraction, u), slot), log_weights)
 
 
-def _breaks(ends: Float[Array, " N"]) -> Float[Array, " cells"]:
-    """Where the ancestors change as a function of u; the last end is N, whose fraction is zero."""
-    return (ends - jnp.floor(ends))[:-1]
-
-
-def _ancestors(ends: Float[Array, " N"], u: Float[Array, ""]) -> Int[Array, " N"]:
-    n = ends.shape[0]
-    # Above 2^23 float32 rounds N - u itself, so the end of the line is not left to the subtraction.
-    after = jnp.where(ends >= n, n, jnp.clip(jnp.ceil(ends - u), 0, n))
-    return expand(after.astype(jnp.int32))
+def _ancestors(whole: Int[Array, " N"], fraction: Float[Array, " N"], u: Float[Array, ""]) -> Int[Array, " N"]:
+    """The ancestors change as a function of u where it passes a fraction; that of the last end is zero."""
+    return expand(jnp.minimum(whole + (fraction > u), whole.shape[0]).astype(jnp.int32))

@@ -7,7 +7,6 @@ import pytest
 
 from probinf.resampling import Killing, Multinomial, Residual, Settled, Stratified, Systematic
 from probinf.resampling._grid import interval_ends
-from probinf.resampling._systematic import _ancestors
 from probinf.resampling._weights import relative_weights
 
 N = 1_000_000
@@ -53,8 +52,17 @@ def test_counts_are_near_the_exact_expectations(scheme, bound, log_weights):
     for seed, row in enumerate(log_weights):
         counts = np.bincount(np.asarray(jax.jit(scheme)(jax.random.key(seed), row)), minlength=N)
         weights = np.exp(row.astype(np.float64))
-        # Half a slot for the rounding of a prefix sum of a million float32 numbers.
-        assert np.max(np.abs(counts - N * weights / weights.sum())) < bound + 0.5
+        expected = N * weights / weights.sum()
+        # In float32 a tenth of a slot, and a millionth of heavy weights.
+        assert np.max(np.abs(counts - expected) - 1e-6 * expected) < bound + 0.1
+
+
+@pytest.mark.parametrize("n", [N, 10 * N])
+def test_equal_weights_give_every_lane_back_once(n):
+    # A running sum of float32 gave 0 or 2 copies to 7,678 lanes of a million, for three of twenty keys.
+    draw = jax.jit(Systematic())
+    for seed in range(20 if n == N else 2):
+        assert np.array_equal(draw(jax.random.key(seed), jnp.full(n, -3.7)), np.arange(n))
 
 
 def test_ends_rise_at_weights_only(log_weights):
@@ -65,11 +73,12 @@ def test_ends_rise_at_weights_only(log_weights):
         assert ends(row)[-1] == N
 
 
-def test_last_slot_where_float32_has_no_fractions():
-    n = 10_000_000
-    ends = jnp.arange(1.0, n + 1.0)
-    for u in (0.0, 0.3, 0.7, 1 - 2**-24):
-        assert jax.jit(_ancestors)(ends, jnp.asarray(u))[-1] < n
+def test_counts_of_ten_million_lanes_are_near_the_exact_expectations():
+    log_weights = 1.5 * np.random.default_rng(0).standard_normal(10 * N).astype(np.float32)
+    weights = np.exp(log_weights.astype(np.float64))
+    expected = 10 * N * weights / weights.sum()
+    counts = np.bincount(np.asarray(jax.jit(Systematic())(jax.random.key(0), log_weights)), minlength=10 * N)
+    assert np.max(np.abs(counts - expected) - 1e-6 * expected) < 1.1
 
 
 def test_whole_expected_counts_are_given_exactly():
