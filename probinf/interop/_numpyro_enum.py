@@ -1,6 +1,6 @@
 """Discrete latent sites of a numpyro model, summed out by funsor as numpyro does.
 
-Source: arXiv:1910.10775 (Obermeyer et al., functional tensors for probabilistic programming).
+Source: Obermeyer et al., arXiv 1910.10775 (functional tensors for probabilistic programming).
 """
 
 from __future__ import annotations
