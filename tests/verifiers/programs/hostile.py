@@ -215,10 +215,21 @@ HOSTILE = {
             ('{"raised": {"@": [-9, {"exception": ["No", [["unittest.case", "SkipTest"]], "", [], [], null]}]}}', (ERROR,)),
             ('{"raised": {"@": [-9, {"exception": ["No", [["builtins", "int"]], "", [], [], null]}]}}', (ERROR,)),
             ('{"raised": 1}', (ERROR,)),
+            ('{"value": {"@": [99, {"lent": ["coroutine", "L", []]}]}}', (ERROR,)),
+            ('{"value": {"@": [-9, {"tuple": [{"@": [-9, {"lent": ["coroutine", "L", []]}]}]}]}}', (ERROR,)),
+            ('{"value": {"@": [-9, {"named": [null, "T", ["\\u00aa", "a"], false, [1, 2]]}]}}', (ERROR,)),
+            ('{"value": {"@": [-9, {"standard": ["Pattern", ["(", 0]]}]}}', (ERROR,)),
+            ('{"value": {"@": [-9, {"standard": ["UUID", [3.0]]}]}}', (ERROR,)),
+            ('{"value": {"@": [-9, {"standard": ["datetime", [{"bytes": "07e601ff63ff3c000000"}, null, 0]]}]}}', (ERROR,)),
             ('{"value": {"@": [-9, {"lent": ["", "L", ["__class__", "__getattribute__"]]}]}}', (FAILED, UNSUPPORTED)),
             ('{"changed": [{"again": 0}], "value": {"@": [-9, {"named": [null, "T", ["__eq__"], false, [1]]}]}}', (ERROR,)),
         )
     },
+    "class for the function": Hostile(
+        "import os, struct\nd = b'{\"value\": {\"class\": [\"builtins\", \"int\"]}}'\n"
+        "os.write(5, struct.pack('!I', len(d)) + d)\ndef f(x):\n    return 0",
+        (ERROR,),
+    ),
     "forged verdict on every descriptor": attempt(_FORGE, FAILED, ERROR),
     "forged verdict as an answer": attempt("import os\nos.write(5, b'\\0\\0\\0\\x0e[\"passed\", \"\"]')", ERROR, FAILED),
     "answer of four gigabytes": attempt("import os\nos.write(5, b'\\xff\\xff\\xff\\xff')", FLOOD),

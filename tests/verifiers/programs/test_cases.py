@@ -162,3 +162,85 @@ def f(g):
     assert outcome.status is not ProgramStatus.PASSED
     tests = tests.replace("[{}]", "[]")
     assert sandbox.judge(Trial(program, "f", tests)).passed, sandbox.judge(Trial(program, "f", tests))
+
+
+def by_hand(*answers: str) -> str:
+    """A program whose function writes messages as no honest side does."""
+    return f"""
+import os, struct
+def f(*args):
+    for data in {[answer.encode() for answer in answers]!r}:
+        os.write(5, struct.pack("!I", len(data)) + data)
+    return 0
+"""
+
+
+# Each passes in plain Python, or would if the message were believed: what is said instead, of the program alone.
+_FORGED = {
+    "an instance of a tuple of the standard library": (
+        by_hand('{"value": {"@": [-9, {"named": [["unittest.mock", "_Call"], "T", [], false, ["", 1]]}]}}'),
+        "from unittest import mock\nassert isinstance(candidate(3), mock._Call)",
+        ProgramStatus.FAILED,
+    ),
+    "attributes of a function of the tests": (
+        by_hand('{"changed": [{"@": [1, {"object": [["functools", "_lru_cache_wrapper"], [["n", 7]]]}]}], "value": 0}'),
+        "import functools\n@functools.cache\ndef g(x):\n    g.n += 1\ng.n = 0\ncandidate(g)\nassert g.n == 7",
+        ProgramStatus.ERROR,
+    ),
+    "items that are called": (
+        by_hand(
+            '{"value": {"@": [-9, {"lent": ["", "L", ["__next__"]]}]}}',
+            '{"value": {"@": [-11, {"list": [{"class": ["builtins", "int"]}]}]}}',
+        ),
+        "assert next(candidate(1)) == 0",
+        ProgramStatus.ERROR,
+    ),
+    "the end of an iterator of the tests": (
+        "def f(g):\n    return g()\n",
+        "def g():\n    return next(iter([]))\n"
+        "for got, right in zip(map(candidate, [g, g]), [1, 2]):\n    assert got == right",
+        ProgramStatus.ERROR,
+    ),
+    "a failed assertion in a function of the tests": (
+        "def f(g):\n    try:\n        g(0)\n    except BaseException:\n        pass\n",
+        "def g(x):\n    assert x == 982451653\ncandidate(g)",
+        ProgramStatus.UNSUPPORTED,
+    ),
+    "a failed assertion in an iterator of the tests": (
+        "def f(g):\n    try:\n        list(g)\n    except BaseException:\n        raise ValueError\n",
+        "def g():\n    yield 1\n    assert False\ntry:\n    candidate(g())\nexcept ValueError:\n    pass",
+        ProgramStatus.UNSUPPORTED,
+    ),
+    # What would be said of the tests: that they cannot be used.
+    "nothing that can be called": (
+        "f = 5\n",
+        "try:\n    candidate(3)\nexcept TypeError:\n    pass\nelse:\n    assert False",
+        ProgramStatus.ERROR,
+    ),
+    "an argument that a function of the tests makes too long": (
+        "def f(g):\n    return len(g('x' * 700_000))\n",
+        "assert candidate(lambda text: text + text)",
+        ProgramStatus.OUTPUT_FLOOD,
+    ),
+    "a tuple within itself": (
+        by_hand(
+            '{"ask": [1, "__call__", [{"@": [-9, {"list": [{"@": [-10, {"tuple": [{"again": -9}]}]}]}]}], []]}',
+            '{"ask": [1, "__call__", [{"again": -10}, 5], []]}',
+        ),
+        "assert candidate(lambda *values: 1) == 5",
+        ProgramStatus.UNSUPPORTED,
+    ),
+    # In the message of the test that fails.
+    "an object without a text": (
+        "class L:\n    def __str__(self):\n        raise KeyError\n    __repr__ = __str__\ndef f(x):\n    return L()\n",
+        "found = candidate(1)\nassert found is None, found",
+        ProgramStatus.UNSUPPORTED,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _FORGED)
+def test_what_a_program_forges_is_not_believed(name: str, sandbox: Sandbox):
+    program, tests, status = _FORGED[name]
+    outcome = sandbox.judge(Case(name, "", program, tests).trial())
+    assert outcome.status is status and outcome.detail, outcome

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .frames import Malformed
-from .known import LOCAL, Classes
+from .known import LOCAL, Classes, steers
 
 # What the interpreter sets and is sent otherwise, or that would carry objects of the program.
 _DROPPED = {"args", "exceptions", "obj", "name_from", "print_file_and_line"}
@@ -47,6 +47,16 @@ def rebuild(content: Any, classes: Classes, decode: Callable[[Any], Any]) -> Bas
         error.__cause__ = decode(cause)
     error.__context__ = decode(context)
     return error
+
+
+def tame(error: BaseException) -> BaseException:
+    """The exception, or another of its name where it would steer the tests: one of theirs that comes back to them."""
+    kind = type(error)
+    if not steers(kind):
+        return error
+    base = next(base for base in kind.__mro__ if not steers(base))
+    renamed: Any = type(kind.__name__, (base,), {"__module__": "candidate"})
+    return renamed(*error.args)
 
 
 def _make(kind: type[BaseException], arguments: tuple[Any, ...], attributes: list[tuple[str, Any]]) -> BaseException:

@@ -20,6 +20,10 @@ class Unsendable(TypeError):
     """A value that no message can carry."""
 
 
+class Endless(Unsendable):
+    """A tuple, or another value that cannot be changed, within itself."""
+
+
 def send(descriptor: int, message: Any, limit: int) -> int:
     """Write one message and return its length.
 

@@ -6,10 +6,10 @@ import random
 import sys
 import traceback
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from . import frames, remote, stdlib
+from . import errors, frames, remote, stdlib
 from .known import STEERING, Classes
 from .peer import Peer
 
@@ -31,7 +31,8 @@ class _Judge(Peer):
     def __init__(self, calls: int, answers: int, limit: int, classes: Classes):
         super().__init__(answers, calls, limit, classes, 1)
         self.asked = 0  # calls
-        self.given = False  # whether it has returned a value, of which arguments may be made
+        self.given = False  # whether it has given a value, of which arguments may be made
+        self.failed: tuple[BaseException, str] | None = None  # a test that the program has been told of
         self.reduced = ""  # a value that has arrived as less than it was
         self.hidden = ""  # of the tests' side, what the program cannot reach
         self.streams = _streams()
@@ -41,6 +42,8 @@ class _Judge(Peer):
     def begin(self) -> Any:
         """Wait until the program has been loaded; what it has defined."""
         candidate = self.take(self.receive(), "")
+        if not isinstance(candidate, remote.Remote):
+            self._end("malformed", "the program's answer makes no sense: a value for what it has defined")
         if self.classes.shared:
             self.send({"classes": sorted(self.classes.shared)})
         return candidate
@@ -60,10 +63,12 @@ class _Judge(Peer):
     def arguments(self, args: Any, kwargs: dict[str, Any]) -> list[Any]:
         try:
             return super().arguments(args, kwargs)
+        except frames.Endless as error:
+            self._end("unsupported" if self.given else "unsendable", str(error))
         except frames.Unsendable as error:
             self._end("unsendable", str(error))
         except RecursionError:
-            self._end("unsendable", "the arguments of a call are nested too deep")
+            self._end("unsupported" if self.given else "unsendable", "the arguments of a call are nested too deep")
 
     def send(self, message: dict[str, Any]) -> None:
         try:
@@ -83,8 +88,10 @@ class _Judge(Peer):
             value, error = self.read(message, name)
         if error is not None:
             self.raised = error
+            if self.failed and error is self.failed[0]:
+                self.failed = None
             raise error
-        self.given = self.asked > 0
+        self.given = self.given or self.asked > 0
         return value
 
     @contextlib.contextmanager
@@ -100,8 +107,29 @@ class _Judge(Peer):
             self._end("unsupported", str(error))
         except RecursionError:
             self._end("unsupported", "a value that is nested too deep")
-        except (frames.Malformed, LookupError, TypeError, ValueError, AttributeError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:
             self._end("malformed", f"the program's answer makes no sense: {error}"[:500])
+
+    def respond(self, question: Any) -> None:
+        self.given = True
+        super().respond(question)
+
+    def attempt(self, act: Callable[[], Any], name: str, encode: Callable[[Any], Any] | None = None) -> dict[str, Any]:
+        return super().attempt(lambda: self._noted(act), name, encode)
+
+    def _noted(self, act: Callable[[], Any]) -> Any:
+        """What the tests do for the program, which may swallow what they raise."""
+        try:
+            return act()
+        except AssertionError as error:
+            if error is not self.raised:
+                self.failed = self.failed or (error, _where(error))
+            raise
+
+    def tame(self, error: BaseException) -> BaseException:
+        return errors.tame(error)
 
     def lend(self, value: Any) -> Any:
         if callable(value):
@@ -168,6 +196,10 @@ def _verdict(payload: dict[str, str], calls: int, answers: int, limit: int) -> l
         return list(peer.ended) if peer.ended else _failure(error, peer, payload["tests"])
     if peer.ended:
         return list(peer.ended)
+    if peer.failed is not None:
+        return ["unsupported", f"{peer.failed[1]}; the program has caught it"[:500]]
+    if not peer.asked and not callable(candidate):
+        return ["raised", f"TypeError: '{type(candidate).__name__}' object is not callable"]
     if not peer.asked:
         why = (
             "check returned without calling the candidate, so any program would pass: assert what candidate(...) gives"
@@ -178,15 +210,15 @@ def _verdict(payload: dict[str, str], calls: int, answers: int, limit: int) -> l
 
 def _failure(error: BaseException, peer: _Judge, tests: str) -> list[str]:
     name = type(error).__name__
+    where = _where(error)
     if error is peer.raised:
         if name in STEERING and name in tests:
             return ["unsupported", f"the tests expect {name}, which would steer them and arrives as another exception"]
         if hidden := peer.hidden or _withheld(error, peer):
-            return ["unsupported", f"{name}: {error}; the program cannot reach {hidden}"[:500]]
-        return ["raised", f"{name}: {error}"[:500]]
+            return ["unsupported", f"{name}: {_text(error)}; the program cannot reach {hidden}"[:500]]
+        return ["raised", f"{name}: {_text(error)}"[:500]]
     if isinstance(error, MemoryError):
         return ["raised", "MemoryError: in the tests, on the program's answer"]
-    where = f"{name} in line {_line(error)} of the tests: {error}"
     if peer.hidden:
         return ["unsupported", f"{where}; the program cannot reach {peer.hidden}"[:500]]
     if peer.reduced:
@@ -201,6 +233,18 @@ def _withheld(error: BaseException, peer: _Judge) -> str:
     if peer.asked and isinstance(error, RuntimeError) and str(error) == "can't start new thread":
         return "threads, which Limits(processes=...) allows"
     return "time zones" if type(error).__name__ == "ZoneInfoNotFoundError" else ""
+
+
+def _text(error: BaseException) -> str:
+    """What an exception says, for which objects of the program may be asked."""
+    try:
+        return str(error)
+    except BaseException:  # noqa: B902
+        return ""
+
+
+def _where(error: BaseException) -> str:
+    return f"{type(error).__name__} in line {_line(error)} of the tests: {_text(error)}"
 
 
 def _line(error: BaseException) -> int:

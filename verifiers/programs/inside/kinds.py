@@ -34,6 +34,11 @@ def _exact(kind: type, make: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
+def _whole(parts: tuple[Any, ...]) -> tuple[int, ...]:
+    """Numbers of a time, before its zone and fold; bytes would be taken as a state that nobody checks."""
+    return _exact(int, lambda *numbers: numbers)(*parts[:-2])
+
+
 _date = operator.attrgetter("year", "month", "day")
 _time = operator.attrgetter("hour", "minute", "second", "microsecond", "tzinfo", "fold")
 _steps = operator.attrgetter("start", "stop", "step")
@@ -51,14 +56,14 @@ STANDARD = {
     "datetime": Kind(
         datetime.datetime,
         lambda d: (*_date(d), *_time(d)),
-        lambda *parts: datetime.datetime(*parts[:-1], fold=parts[-1]),
+        lambda *parts: datetime.datetime(*_whole(parts), tzinfo=parts[-2], fold=parts[-1]),
     ),
-    "time": Kind(datetime.time, _time, lambda *parts: datetime.time(*parts[:-1], fold=parts[-1])),
+    "time": Kind(datetime.time, _time, lambda *parts: datetime.time(*_whole(parts), tzinfo=parts[-2], fold=parts[-1])),
     "timedelta": Kind(
         datetime.timedelta, lambda d: (d.days, d.seconds, d.microseconds), _exact(int, datetime.timedelta)
     ),
     "timezone": Kind(datetime.timezone, lambda zone: zone.__getinitargs__(), datetime.timezone),
-    "UUID": Kind(uuid.UUID, lambda u: (u.int,), lambda number: uuid.UUID(int=number)),
+    "UUID": Kind(uuid.UUID, lambda u: (u.int,), _exact(int, lambda number: uuid.UUID(int=number))),
     "PosixPath": Kind(pathlib.PosixPath, lambda path: (str(path),), _exact(str, pathlib.PosixPath)),
     "PurePosixPath": Kind(pathlib.PurePosixPath, lambda path: (str(path),), _exact(str, pathlib.PurePosixPath)),
     "IPv4Address": Kind(ipaddress.IPv4Address, lambda a: (int(a),), _exact(int, ipaddress.IPv4Address)),

@@ -46,6 +46,10 @@ class Known:
         self.scalars = self.scalars or type(value) in (str, bytes, int, float)
         return number
 
+    def given(self, number: int) -> bool:
+        """Whether a number is the other side's, or one of this side that may have been forgotten."""
+        return number * self._step <= self._last * self._step
+
     def lend(self, value: Any) -> None:
         """Let the other side ask an object that is held."""
         number = self.numbers[id(value)]
@@ -119,7 +123,7 @@ class Classes:
         return [kind.__qualname__ for kind in found]
 
     def function_name(self, value: Any) -> list[str] | None:
-        """Module and name of a function of the standard library."""
+        """Module and name of a function or class of the standard library."""
         module, name = str(getattr(value, "__module__", "")), str(getattr(value, "__qualname__", ""))
         if isinstance(value, (types.MethodDescriptorType, types.WrapperDescriptorType)):
             module = value.__objclass__.__module__
@@ -136,9 +140,11 @@ class Classes:
         return found
 
     def error(self, name: Any) -> type[BaseException] | None:
-        """An exception class that may come out of a program, or None."""
+        """An exception class that may be raised here, or None: to the program all that its tests raise."""
         found = self.find(name)
-        return found if found and issubclass(found, BaseException) and not steers(found) else None
+        if not found or not issubclass(found, BaseException):
+            return None
+        return None if self.trusted and steers(found) else found
 
     def value(self, name: Any) -> type | None:
         """A class that may be returned: no instance of it is equal to what it is not."""

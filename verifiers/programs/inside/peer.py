@@ -39,6 +39,10 @@ class Peer:
     def lost(self, sentence: str) -> None:
         """Note a value that has arrived as less than it was."""
 
+    def tame(self, error: BaseException) -> BaseException:
+        """What is raised for an exception that the other side has raised."""
+        return error
+
     def allows(self, target: Any, name: str, args: list[Any]) -> bool:
         """Whether the other side may ask this."""
         del target, name, args
@@ -92,8 +96,8 @@ class Peer:
             error = self.decode(message["raised"])
             if not isinstance(error, BaseException):
                 raise frames.Malformed("what is raised is no exception")
-            return None, error
-        if "value" not in message:
+            return None, self.tame(error)
+        if "value" not in message or name == "__next__":
             raise frames.Malformed("not an answer")
         return self.decode(message["value"]), None
 

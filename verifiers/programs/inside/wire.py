@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import errors
-from .frames import Malformed, Unsendable
+from .frames import Endless, Malformed, Unsendable
 from .frames import parse as parse
 from .kinds import CONTAINER_NAMES, CONTAINERS, NAMES, STANDARD, no_extra
 from .known import Classes, Known
@@ -105,7 +105,7 @@ class Encoder:
             return {"again": number}
         if number in self.done:
             if not self.done[number]:
-                raise Unsendable(f"a value of type {kind.__name__} that contains itself cannot leave the sandbox")
+                raise Endless(f"a value of type {kind.__name__} that contains itself cannot leave the sandbox")
             return {"again": number}
         self.done[number] = kind in CONTAINER_NAMES or not isinstance(value, (tuple, frozenset, BaseException))
         content = self._content(value)
@@ -143,9 +143,12 @@ class Encoder:
     def _of_class(self, value: Any, kind: type) -> Any:
         if isinstance(value, type):
             name = self.classes.name(value)
-            return self._lent(value) if name is None or self.classes.value(name) is not value else {"class": name}
+            if name and self.classes.value(name) is value:
+                return {"class": name}
         if self.classes.trusted and callable(value) and (function := self.classes.function_name(value)):
             return {"function": function}
+        if isinstance(value, type):
+            return self._lent(value)
         if isinstance(value, BaseException):
             return {"exception": errors.describe(value, self)}
         name = self.classes.name(kind)
@@ -210,6 +213,8 @@ class Decoder:
             raise Malformed("a number that is none")
         known: Any = self.known
         if number not in known.objects:
+            if not known.given(number):
+                raise Malformed("a number that is given out here, and has not been")
             return self._make(*_only(content), number)
         held = known.objects[number]
         name, inner = _only(content)
@@ -217,7 +222,7 @@ class Decoder:
             name, inner = _only(inner[1])
         if name in CONTAINERS and type(held) is CONTAINERS[name].type:
             self._fill(held, name, inner)
-        elif name == "object" and type(held) is self.classes.find(inner[0]):
+        elif name == "object" and not inner[0][0] and type(held) is self._class(inner[0]):
             self._fill_object(held, inner[1])
         elif name in CONTAINERS or name == "object":
             raise Malformed(f"an object of type {type(held).__name__} has become one of type {name}"[:100])
@@ -294,8 +299,8 @@ class Decoder:
         return [self(message) for message in messages]
 
     def _named_tuple(self, name: Any, title: str, fields: list[str], lost: bool, items: list[Any]) -> Any:
-        kind: Any = self.classes.find(name) if name else None
-        if not (kind and issubclass(kind, tuple) and list(getattr(kind, "_fields", ())) == fields):
+        kind: Any = self.classes.find(name) if name and not name[0] else None
+        if not (kind and issubclass(kind, tuple) and list(getattr(kind, "_fields", (None,))) == fields):
             kind = collections.namedtuple(title, fields)
             if lost:
                 self.lost(f"a named tuple of the program's class {title}"[:200])
@@ -327,6 +332,8 @@ class Decoder:
 
     def _hold(self, value: Any, number: int | None) -> None:
         if number is not None and self.known:
+            if number in self.known.objects:
+                raise Malformed("a number of two objects")
             self.known.add(value, number)
 
 
