@@ -167,7 +167,7 @@ class PastByNextWeight(ParticleGibbs):
 
     def log_past(self, states: Any, log_w: Float[Array, " N"], held: Any, row: Row) -> Float[Array, " N"]:
         """The transition density with the weight of the wrong step."""
-        return super().log_past(states, self._log_observation(states, row), held, row)
+        return super().log_past(states, self._log_observation(states, row)[0], held, row)
 
 
 class ForgetsProposal(GuidedStage):

@@ -140,7 +140,8 @@ class IgnoresWeights(AdaptiveTempering):
         """Resample, move at the old temperature, weigh for the next."""
         log_likelihood = self.stage.likelihood.log_density_lanes(cloud.values, cloud.n)
         after = next_temperature(log_likelihood, jnp.zeros_like(log_likelihood), beta, self.ess)
-        kernel = self.stage.make_kernel(self.stage.prior * self.stage.likelihood**beta)
+        make_kernel: Any = self.stage.make_kernel
+        kernel = make_kernel(self.stage.prior * self.stage.likelihood**beta)
         moved = (
             self.stage.resample >> Move(kernel, self.stage.moves) >> Reweight(self.stage.likelihood ** (after - beta))
         )

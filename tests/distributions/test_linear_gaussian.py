@@ -1,5 +1,7 @@
 """The linear-Gaussian model against the joint normal law of its data, written out in NumPy in float64 or beyond it."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +18,8 @@ H = np.array([[1.0, 0.4], [0.3, 1.0]])
 R = np.array([[0.7, 0.0], [0.2, 0.5]])
 Y = np.array([[0.4, 1.0], [1.1, np.nan], [np.nan, np.nan], [-0.3, 0.2], [np.nan, 0.7]])
 T = len(Y)
-ROWS = Row(np.arange(T), Y)
+# NumPy arrays, which are read as data all the same.
+ROWS: Any = Row(np.arange(T), Y)  # pyright: ignore[reportArgumentType]
 
 
 def model(**fields):
@@ -35,9 +38,9 @@ def at(array, t, axes):
     return array if np.ndim(array) == axes else array[t]
 
 
-def smoothed(m, y):
+def smoothed(model, y):
     """Log-density of what was seen, and moments of all states given it: the joint normal law, conditioned by blocks."""
-    m = {name: None if value is None else np.asarray(value, float) for name, value in vars(m).items()}
+    m: dict[str, Any] = {k: None if v is None else np.asarray(v, float) for k, v in vars(model).items()}
     steps, d = len(y), len(m["initial_mean"])
     mean, cov = np.zeros(steps * d), np.zeros((steps * d, steps * d))
     mean[:d], cov[:d, :d] = m["initial_mean"], m["initial_scale"] @ m["initial_scale"].T
@@ -101,11 +104,11 @@ def test_gradients_pass_missing_rows_and_states_without_noise(x64):
 
 
 # Log-likelihoods of WALK by the textbook recursion in mpmath with 80 digits, on the float32 numbers themselves.
-WALK = np.float32([[0.1], [-0.4], [0.9], [1.6], [1.2], [2.5], [2.3], [3.1]])
+WALK = np.array([[0.1], [-0.4], [0.9], [1.6], [1.2], [2.5], [2.3], [3.1]], np.float32)
 
 
 def diffuse(kind, sd):
-    fields = {
+    fields: dict[str, Any] = {
         "level": ([0.0], [[sd]], [[1.0]], [[0.6]], [[1.0]], [[0.5]]),
         "trend": (np.zeros(2), sd * np.eye(2), [[1.0, 1.0], [0.0, 1.0]], np.diag([0.6, 0.1]), [[1.0, 0.0]], [[0.5]]),
         "autoregression": (np.zeros(2), sd * SCALE, A, 0.6 * SCALE, [[1.0, 0.4]], [[0.7]]),
@@ -205,8 +208,8 @@ def test_rows_of_another_shape_are_refused_with_both_shapes():
 
 
 def finite():
-    tables = ([0.3, 0.7], [[0.8, 0.2], [0.4, 0.6]], [[0.9, 0.1], [0.25, 0.75]])
-    return tuple(np.log(table) for table in tables)
+    initial, transition, emission = [0.3, 0.7], [[0.8, 0.2], [0.4, 0.6]], [[0.9, 0.1], [0.25, 0.75]]
+    return np.log(initial), np.log(transition), np.log(emission)
 
 
 def test_symbols_that_no_table_has_are_refused():

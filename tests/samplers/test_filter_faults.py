@@ -1,6 +1,7 @@
 """What filters and kernels on state-space models say when something is wrong, and what they cost to start."""
 
 import time
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -164,6 +165,10 @@ class Coin(eqx.Module):
         return FiniteStateModel(jnp.log(jnp.array([0.4, 0.6])), move, jnp.log(jnp.array([[0.9, 0.1], [0.2, 0.8]])))
 
 
+def path_gibbs(law: Any, n: int = 2, rows: Any = None):
+    return particle_gibbs(law.model, law.rows if rows is None else rows, n)
+
+
 class Step(eqx.Module):
     kernel: pi.Kernel
 
@@ -175,7 +180,7 @@ def test_particle_gibbs_over_parameters_keeps_their_joint_posterior_exactly(x64)
     prior = pi.Density("prior", lambda theta: jnp.log(jnp.array([0.3, 0.7]))[theta])
     target = ParametersAndPath(prior, Coin(), Coin()(0).rows(jnp.array([0, 1], jnp.int32)))
     redraw = eqx.Partial(Redraw, values=jnp.arange(2, dtype=jnp.int32))
-    kernel = gibbs(target, ("theta", redraw), ("path", lambda law: particle_gibbs(law.model, law.rows, 2)))
+    kernel = gibbs(target, ("theta", redraw), ("path", path_gibbs))
     grid = jnp.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)], jnp.int32)
     states = {"theta": grid[:, 0], "path": Trajectory(grid[:, 1:])}
     moves = np.asarray(kernel_matrix(Step(kernel), states))
@@ -189,7 +194,7 @@ def test_particle_gibbs_over_parameters_keeps_their_joint_posterior_exactly(x64)
     assert np.all(np.linalg.matrix_power(moves, 2) > 0)
     # A block that keeps the law of other data is still refused.
     other = Coin()(0).rows(jnp.array([1, 1], jnp.int32))
-    wrong = gibbs(target, ("path", lambda law: particle_gibbs(law.model, other, 2)))
+    wrong = gibbs(target, ("path", eqx.Partial(path_gibbs, rows=other)))
     with pytest.raises(pi.MeaningError, match="build it for the factor"):
         wrong(jax.random.key(0), jax.tree.map(lambda leaf: leaf[0], states))
 
@@ -197,7 +202,7 @@ def test_particle_gibbs_over_parameters_keeps_their_joint_posterior_exactly(x64)
 def test_parameters_and_path_run_as_chains():
     target = ParametersAndPath(dist.Uniform(0.5, 1.0), Walk, Walk(0.7).rows(Y))
     walk = eqx.Partial(MetropolisHastings, proposal=random_walk(0.3))
-    kernel = gibbs(target, ("theta", walk), ("path", lambda law: particle_gibbs(law.model, law.rows, 4)))
+    kernel = gibbs(target, ("theta", walk), ("path", eqx.Partial(path_gibbs, n=4)))
     start = {"theta": jnp.full(4, 0.7), "path": Trajectory(jnp.zeros((4, 4)))}
     draws = pi.sample_chains(kernel, jax.random.key(0), start, 50)
     assert draws.status is pi.Status.OK and np.all(np.std(draws.values["theta"], axis=1) > 0)
