@@ -178,7 +178,7 @@ def f(*args):
 # Each passes in plain Python, or would if the message were believed: what is said instead, of the program alone.
 _FORGED = {
     "an instance of a tuple of the standard library": (
-        by_hand('{"value": {"@": [-9, {"named": [["unittest.mock", "_Call"], "T", [], false, ["", 1]]}]}}'),
+        by_hand('{"value": {"@": [-9, {"named": [["unittest.mock", "_Call"], "T", [], false, []]}]}}'),
         "from unittest import mock\nassert isinstance(candidate(3), mock._Call)",
         ProgramStatus.FAILED,
     ),
@@ -186,6 +186,11 @@ _FORGED = {
         by_hand('{"changed": [{"@": [1, {"object": [["functools", "_lru_cache_wrapper"], [["n", 7]]]}]}], "value": 0}'),
         "import functools\n@functools.cache\ndef g(x):\n    g.n += 1\ng.n = 0\ncandidate(g)\nassert g.n == 7",
         ProgramStatus.ERROR,
+    ),
+    "a method that is a class of the tests' process": (
+        "class f:\n    parse = int\n",
+        "assert candidate.parse('3') == 3",
+        ProgramStatus.UNSUPPORTED,
     ),
     "items that are called": (
         by_hand(
@@ -244,3 +249,12 @@ def test_what_a_program_forges_is_not_believed(name: str, sandbox: Sandbox):
     program, tests, status = _FORGED[name]
     outcome = sandbox.judge(Case(name, "", program, tests).trial())
     assert outcome.status is status and outcome.detail, outcome
+
+
+def test_members_of_an_enumeration_are_not_changed_and_not_made(sandbox: Sandbox):
+    setup = "import enum\nclass C(enum.Enum):\n    A = 1\n    B = 2\n"
+    for number in (1, -9):
+        answer = f'{{"changed": [{{"@": [{number}, {{"object": [["", "C"], [["_value_", 2]]]}}]}}], "value": 0}}'
+        trial = Case("", setup, setup + by_hand(answer), "candidate(C.A)\nassert C.A.value == 2").trial()
+        outcome = sandbox.judge(trial)
+        assert outcome.status is ProgramStatus.ERROR and "no plain object" in outcome.detail, outcome

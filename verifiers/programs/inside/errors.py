@@ -88,7 +88,10 @@ def _make(kind: type[BaseException], arguments: tuple[Any, ...], attributes: lis
 
 def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
     for name in _members(type(error)):
-        value = getattr(error, name, None)
+        try:
+            value = getattr(error, name)
+        except Exception:  # an own `__getattr__` may raise anything
+            continue
         if value is not None:
             yield name, value
     for name, value in vars(error).items():

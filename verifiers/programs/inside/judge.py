@@ -31,6 +31,7 @@ class _Judge(Peer):
     def __init__(self, calls: int, answers: int, limit: int, classes: Classes):
         super().__init__(answers, calls, limit, classes, 1)
         self.asked = 0  # calls
+        self.looked = False  # whether anything else has been asked
         self.given = False  # whether it has given a value, of which arguments may be made
         self.failed: tuple[BaseException, str] | None = None  # a test that the program has been told of
         self.reduced = ""  # a value that has arrived as less than it was
@@ -55,7 +56,10 @@ class _Judge(Peer):
             return self.lost(f"an object without {args[0]}")
         if name == "refused":
             self._end("unsupported", f"the tests use {args[0]} of an object that stays in the program's process")
-        self.asked += name == "__call__"
+        if name == "__call__":
+            self.asked += 1
+        else:
+            self.looked = True
         if _streams() != self.streams:
             self.hidden = "the streams that the tests put in place"
         return super().ask(number, name, *args, **kwargs)
@@ -200,6 +204,8 @@ def _verdict(payload: dict[str, str], calls: int, answers: int, limit: int) -> l
         return ["unsupported", f"{peer.failed[1]}; the program has caught it"[:500]]
     if not peer.asked and not callable(candidate):
         return ["raised", f"TypeError: '{type(candidate).__name__}' object is not callable"]
+    if not peer.asked and peer.looked:
+        return ["unsupported", "the tests read of what the program defines, and never call it"]
     if not peer.asked:
         why = (
             "check returned without calling the candidate, so any program would pass: assert what candidate(...) gives"

@@ -222,7 +222,7 @@ class Decoder:
             name, inner = _only(inner[1])
         if name in CONTAINERS and type(held) is CONTAINERS[name].type:
             self._fill(held, name, inner)
-        elif name == "object" and not inner[0][0] and type(held) is self._class(inner[0]):
+        elif name == "object" and type(held) is self._class_of_object(inner[0]):
             self._fill_object(held, inner[1])
         elif name in CONTAINERS or name == "object":
             raise Malformed(f"an object of type {type(held).__name__} has become one of type {name}"[:100])
@@ -240,10 +240,7 @@ class Decoder:
             self._fill(value, name, content)
             return value
         if name == "object":
-            kind = self._class(content[0])
-            if content[0][0]:
-                raise Malformed("an instance of a class that is not shared")
-            value = object.__new__(kind)
+            value = object.__new__(self._class_of_object(content[0]))
             self._hold(value, number)
             self._fill_object(value, content[1])
             return value
@@ -299,6 +296,8 @@ class Decoder:
         return [self(message) for message in messages]
 
     def _named_tuple(self, name: Any, title: str, fields: list[str], lost: bool, items: list[Any]) -> Any:
+        if len(items) != len(fields):
+            raise Malformed("a named tuple without a name for each item")
         kind: Any = self.classes.find(name) if name and not name[0] else None
         if not (kind and issubclass(kind, tuple) and list(getattr(kind, "_fields", (None,))) == fields):
             kind = collections.namedtuple(title, fields)
@@ -311,6 +310,12 @@ class Decoder:
         if found is None:
             raise Unsendable(f"the class {name[1]} is defined on one side only"[:200])
         return found
+
+    def _class_of_object(self, name: Any) -> Any:
+        kind = self._class(name)
+        if name[0] or issubclass(kind, (enum.Enum, BaseException, type)):
+            raise Malformed("attributes of what is no plain object of a shared class")
+        return kind
 
     def _fill(self, value: Any, name: str, content: Any) -> None:
         container, items = CONTAINERS[name], content if name in _BARE else content[1]
