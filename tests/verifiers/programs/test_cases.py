@@ -216,6 +216,13 @@ _FORGED = {
         "def g():\n    yield 1\n    assert False\ntry:\n    candidate(g())\nexcept ValueError:\n    pass",
         ProgramStatus.UNSUPPORTED,
     ),
+    "a failed assertion that a function of the tests is given to catch": (
+        "def f(g, h):\n    try:\n        g()\n    except BaseException as error:\n        caught = error\n"
+        "    def again():\n        raise caught\n    h(again)\n",
+        "def g():\n    assert False\ndef h(k):\n    try:\n        k()\n    except AssertionError:\n        pass\n"
+        "candidate(g, h)",
+        ProgramStatus.UNSUPPORTED,
+    ),
     # What would be said of the tests: that they cannot be used.
     "nothing that can be called": (
         "f = 5\n",

@@ -92,7 +92,7 @@ class _Judge(Peer):
             value, error = self.read(message, name)
         if error is not None:
             self.raised = error
-            if self.failed and error is self.failed[0]:
+            if not self.depth and self.failed and error is self.failed[0]:
                 self.failed = None
             raise error
         self.given = self.given or self.asked > 0
