@@ -265,3 +265,31 @@ def test_members_of_an_enumeration_are_not_changed_and_not_made(sandbox: Sandbox
         trial = Case("", setup, setup + by_hand(answer), "candidate(C.A)\nassert C.A.value == 2").trial()
         outcome = sandbox.judge(trial)
         assert outcome.status is ProgramStatus.ERROR and "no plain object" in outcome.detail, outcome
+
+
+def test_a_program_does_not_read_what_the_tests_were_handling(sandbox: Sandbox):
+    program = """
+def f(g=None):
+    if g is None:
+        return 0
+    try:
+        g()
+    except ValueError as error:
+        return str(error.__context__)
+"""
+    tests = """
+def g():
+    try:
+        {}[1]
+    except KeyError:
+        raise ValueError
+try:
+    assert candidate() == 982451653, 'wanted 982451653'
+except AssertionError:
+    assert candidate(g) == '1'
+    def g():
+        raise ValueError
+    assert candidate(g) == 'None'
+"""
+    outcome = sandbox.judge(Case("", "", program, tests).trial())
+    assert outcome.passed, outcome

@@ -59,6 +59,17 @@ def tame(error: BaseException) -> BaseException:
     return renamed(*error.args)
 
 
+def cut(error: BaseException, handled: BaseException | None) -> None:
+    """Take from an exception what was being handled before the act that raised it."""
+    seen: set[int] = set()
+    while (context := error.__context__) is not None and id(error) not in seen:
+        if context is handled:
+            error.__context__ = None
+            return
+        seen.add(id(error))
+        error = context
+
+
 def _make(kind: type[BaseException], arguments: tuple[Any, ...], attributes: list[tuple[str, Any]]) -> BaseException:
     """An instance with this state; no `__init__` but those of the interpreter is run."""
     layouts = [base for base in kind.__mro__[:-1] if base.__module__ == "builtins"]

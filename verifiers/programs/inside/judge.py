@@ -124,11 +124,13 @@ class _Judge(Peer):
         return super().attempt(lambda: self._noted(act), name, encode)
 
     def _noted(self, act: Callable[[], Any]) -> Any:
-        """What the tests do for the program, which may swallow what they raise."""
+        """What the tests do for the program, which may swallow what they raise, and reads it."""
+        handled = sys.exception()
         try:
             return act()
-        except AssertionError as error:
-            if error is not self.raised:
+        except BaseException as error:
+            errors.cut(error, handled)
+            if isinstance(error, AssertionError) and error is not self.raised:
                 self.failed = self.failed or (error, _where(error))
             raise
 
