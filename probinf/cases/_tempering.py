@@ -13,6 +13,7 @@ from probinf.cases._tempering_models import (
     ladder_case,
     moments,
     sharp_adaptive,
+    sharp_frozen,
     sharp_moments,
     small_keeper,
     small_ladder,
@@ -20,7 +21,7 @@ from probinf.cases._tempering_models import (
     small_prior,
 )
 from probinf.resampling import Multinomial
-from probinf.samplers import AdaptiveInfo, ladder_of, resample_move, tempered_smc, waste_free_smc
+from probinf.samplers import AdaptiveInfo, TunedHMC, ladder_of, resample_move, tempered_smc, waste_free_smc
 from probinf.validity import Contract, KernelCase, SamplerCase
 
 
@@ -38,6 +39,12 @@ def tempering_cases() -> tuple[SamplerCase | KernelCase, ...]:
         ),
         SamplerCase(
             "tempered_smc, twice moved, at ladder_of a run", tempered_smc(*model, ladder_of(_found()), moves=2), n=1
+        ),
+        SamplerCase(
+            "tempered_smc, TunedHMC at settings_of a run",
+            sharp_frozen(TunedHMC(steps=3)),
+            n=16,
+            expectations=(moments, sharp_moments()),
         ),
         SamplerCase("waste_free_smc", waste_free_smc(*model, LADDER, length=2), n=4),
         SamplerCase("waste_free_smc, one chain", waste_free_smc(*model, LADDER, length=2, resample=multinomial)),

@@ -17,6 +17,7 @@ from probinf.cases._tempering_models import (
     ladder_case,
     moments,
     sharp_adaptive,
+    sharp_frozen,
     sharp_moments,
     small_keeper,
     small_ladder,
@@ -32,12 +33,15 @@ from probinf.samplers import (
     TemperStage,
     Thin,
     Trail,
+    TunedHMC,
+    TunedSettings,
     WasteFreeStage,
     resample_move,
     tempered_smc,
     waste_free_smc,
 )
 from probinf.samplers._adaptive_tempered_smc import next_temperature
+from probinf.samplers._tuned_hmc import ScaledHMC, TunedMove
 from probinf.validity import Contract, KernelCase, SamplerCase
 
 
@@ -132,6 +136,30 @@ class LateWeights(TemperStage):
         return Move(Claims(move.kernel, before)) >> increment >> resample
 
 
+class StepByPlace(ScaledHMC):
+    """A lane far out takes longer steps, as if tuned for where it stands; the way back is shorter."""
+
+    def __call__(self, key: PRNGKeyArray, x: Float[Array, ""]) -> tuple[Float[Array, ""], Any]:
+        """One trajectory with the step size of the start."""
+        longer = self.settings._replace(step_size=self.settings.step_size * jnp.exp(3.0 * x))
+        return ScaledHMC(self.target, longer, self.steps)(key, x)
+
+
+class MovesByPlace(TunedMove):
+    """Moves with a step size for each lane."""
+
+    def _transition(self, key: PRNGKeyArray, values: Any, n: int, settings: TunedSettings) -> tuple[Any, Any]:
+        return StepByPlace(self.target, settings, self.tuner.steps).move_lanes(key, values, n)
+
+
+class TunesByPlace(TunedHMC):
+    """A tuner whose settings are stretched by where a lane stands."""
+
+    def move(self, target: Measure, settings: TunedSettings | tuple[()] = ()) -> TunedMove:
+        """The moves at one temperature."""
+        return MovesByPlace(target, self, settings)
+
+
 class IgnoresWeights(AdaptiveTempering):
     """The temperature is solved for as if the weights were equal, and before the cloud is resampled and moved, as in
     BlackJAX 1.7.1."""
@@ -177,6 +205,12 @@ def tempering_bugs() -> tuple[SamplerCase | KernelCase, ...]:
         SamplerCase("tempered weights taken after the move", _with_stage(_tempered(), LateWeights)),
         SamplerCase("adaptive temperatures as if weights were equal", draw >> _as(climb, IgnoresWeights), **climbing),
         SamplerCase("adaptive temperatures that stop early", draw >> _as(climb, StopsEarly), **climbing),
+        SamplerCase(
+            "tuned HMC with a step size for where a lane stands",
+            sharp_frozen(TunesByPlace(steps=3)),
+            n=16,
+            expectations=(moments, sharp_moments()),
+        ),
     )
 
 

@@ -14,7 +14,17 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from probinf import Density, Factor, Kernel, Measure, Sampler, choice
 from probinf.distributions import Categorical
 from probinf.kernels import FiniteProposal, MetropolisHastings, random_walk
-from probinf.samplers import ParallelTempering, adaptive_tempered_smc, parallel_tempering
+from probinf.samplers import (
+    AdaptiveInfo,
+    ParallelTempering,
+    TunedHMC,
+    TunedSettings,
+    adaptive_tempered_smc,
+    ladder_of,
+    parallel_tempering,
+    settings_of,
+    tempered_smc,
+)
 from probinf.validity import KernelCase
 
 LADDER = (0.4, 1.0)
@@ -92,6 +102,15 @@ def sharp_adaptive() -> Sampler:
     """An adaptive run from N(0, 1) to a likelihood so sharp that it takes several temperatures."""
     make_kernel = eqx.Partial(MetropolisHastings, proposal=random_walk(0.3))
     return adaptive_tempered_smc(dist.Normal(0.0, 1.0), Density("N(1 | x, 0.1)", _sharp), make_kernel, moves=3)
+
+
+def sharp_frozen(tuner: TunedHMC) -> Sampler:
+    """The same posterior at temperatures and settings that a tuned run of fewer rungs found."""
+    settings = TunedSettings(jnp.array([0.8, 0.9, 0.9]), jnp.array([[[0.5]], [[0.2]], [[0.1]]]), jnp.array([2, 2, 2]))
+    ladder, found = jnp.array([0.02, 0.2, 1.0]), (jnp.full(3, 0.5), (), jnp.ones(3), jnp.full(3, 16), settings)
+    info = AdaptiveInfo(jnp.int32(0), jnp.int32(3), ladder, *found)
+    model = (dist.Normal(0.0, 1.0), Density("N(1 | x, 0.1)", _sharp), tuner)
+    return tempered_smc(*model, ladder_of(info), settings=settings_of(info))
 
 
 def moments(x: Float[Array, ""]) -> Float[Array, " K"]:
