@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +19,8 @@ from probinf.validity import KernelCase, Row, SamplerCase, check_case
 
 # Fixed, so that a verdict is a fact about the code and not about the day.
 _SEED = 20250101
-# Width of each column; the law has what the others leave.
-_WIDTHS = {"name": 30, "law": 0, "guarantee": 12, "worlds": 9, "exact": 7, "p": 7, "verdict": 9}
+# Width of each column; the name and the law share what the others leave.
+_WIDTHS = {"name": 0, "law": 0, "guarantee": 12, "worlds": 9, "exact": 7, "p": 7, "verdict": 9}
 _RIGHT = ("worlds", "exact", "p", "verdict")
 
 
@@ -39,7 +40,8 @@ def run(*, planted: bool, json_path: Path | None, pattern: str = "*") -> int:
         OSError: the file cannot be written.
         KeyboardInterrupt: after a summary of what was checked; the file holds it.
     """
-    console = Console()
+    # Where rows go to a file nothing says how wide they may be.
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     if json_path is not None:
         # A folder that cannot be made is told now, not after minutes of checks.
         json_path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,9 +144,11 @@ _PLANTED_HEADER: _Cells = ("bug", "law", "caught by", "worlds", "exact", "p", "v
 def _line(console: Console, cells: _Cells) -> Table:
     """One row of the table, as wide as every other one."""
     line = Table.grid(padding=(0, 1))
-    law = max(20, console.width - sum(_WIDTHS.values()) - len(cells))
-    for name, width in _WIDTHS.items():
-        line.add_column(width=width or law, justify="right" if name in _RIGHT else "left", overflow="fold")
+    left = max(28, console.width - sum(_WIDTHS.values()) - len(cells))
+    for name, width in (_WIDTHS | {"name": left * 3 // 5, "law": left * 2 // 5}).items():
+        right = name in _RIGHT
+        # In a narrow terminal words are folded, numbers never.
+        line.add_column(width=width, justify="right" if right else "left", overflow="fold", no_wrap=right)
     line.add_row(*cells)
     return line
 
