@@ -1,5 +1,6 @@
 """What every test shares: checked types, strict shapes, a compilation cache, float64 on request."""
 
+import ctypes
 import gc
 import importlib.metadata
 import itertools
@@ -59,11 +60,14 @@ def pytest_runtest_teardown(item, nextitem):
     """Drops compiled programs before they take up too much memory, or all memory maps that Linux allows a process."""
     if nextitem is None or next(_FINISHED) % 10:
         return
-    share = 0.3 if _resident_bytes() < _MOST_BYTES else 0.0
     # Imported here: the import hook above must see the first import of probinf.
     from probinf._maps import release_programs
 
-    release_programs(share)
+    full = _resident_bytes() > max(_MANY_BYTES, _KEPT[-1] + _MORE_BYTES)
+    if release_programs(0.0 if full else 0.3):
+        # What was freed goes back to the system only when it is asked to.
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
+        _KEPT.append(_resident_bytes())
 
 
 def _resident_bytes() -> int:
@@ -73,5 +77,7 @@ def _resident_bytes() -> int:
 
 # Each compiled program takes some twenty maps, each test some programs; looking at them takes milliseconds.
 _FINISHED = itertools.count(1)
-# A worker stays below 3 GiB.
-_MOST_BYTES = 2 * 2**30
+# A worker stays below 3 GiB: programs are dropped above this, and again when it has grown by as much as the second.
+_MANY_BYTES, _MORE_BYTES = 3 * 2**29, 2**29
+# What was left each time.
+_KEPT = [0]
