@@ -56,7 +56,7 @@ class ChatTemplate:
 def _environment() -> Any:
     """What templates are written for.
 
-    Source: `_compile_jinja_template` of transformers 5.24.
+    As `_compile_jinja_template` of transformers 5.24 does.
     """
     jinja2, sandbox = optional_module("jinja2"), optional_module("jinja2.sandbox")
     extension = optional_module("jinja2.ext")

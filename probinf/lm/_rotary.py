@@ -43,7 +43,7 @@ def scaled_frequencies(frequencies: np.ndarray, scaling: Entries, name: str) -> 
 def _llama3(frequencies: np.ndarray, scaling: Entries) -> np.ndarray:
     """Keep short wavelengths, divide long ones by the factor, and interpolate between.
 
-    Source: the reference code of Llama 3.1, `apply_scaling`.
+    As `apply_scaling` in the reference code of Llama 3.1.
     """
     factor, low, high = (float(scaling[key]) for key in ("factor", "low_freq_factor", "high_freq_factor"))
     turns = float(scaling["original_max_position_embeddings"]) * frequencies / (2 * math.pi)

@@ -133,7 +133,7 @@ def tokenizer_settings(folder: Path) -> dict[str, Any]:
 def stop_tokens_of_folder(folder: Path, tokenizer: Tokenizer) -> tuple[int, ...]:
     """The tokens that end a text: those of `generation_config.json`, or else of the other files together.
 
-    Source: `generate` of transformers, which lets `generation_config.json` decide.
+    As `generate` of transformers, which lets `generation_config.json` decide.
     """
     generation = folder / "generation_config.json"
     found = _listed(read_json(generation).get("eos_token_id") if generation.is_file() else None)
