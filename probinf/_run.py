@@ -85,10 +85,7 @@ def sample(
         raise RunError(status, where)
     if where:
         warnings.warn(f"{status.name}: {status.explanation}{where}", stacklevel=2)
-    found = records_of(info)
-    if record is not None and found is None:
-        found = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], record(cloud, info))
-    return Result(cloud, info, status, found)
+    return Result(cloud, info, status, records_of(record, cloud, info))
 
 
 def where_invalid(sampler: Sampler, info: Info) -> str:
@@ -114,10 +111,10 @@ def run_status(cloud: Particles, info: Info) -> Status:
     Those are DEGENERATE for a cloud without mass, COLLAPSED where one of many lanes holds nearly all of it, and INVALID
     where they are NaN or +inf.
     """
-    return Status(int(_status_code(cloud, info)))
+    return Status(int(status_code(cloud, info)))
 
 
-def _status_code(cloud: Particles, info: Info) -> Int[Array, ""]:
+def status_code(cloud: Particles, info: Info) -> Int[Array, ""]:
     left = jnp.where(cloud.log_z > -jnp.inf, weight_status(cloud.log_weights), jnp.int32(Status.DEGENERATE))
     left = jnp.where(jnp.isnan(cloud.log_z) | (cloud.log_z == jnp.inf), jnp.int32(Status.INVALID), left)
     return jnp.maximum(worst_status(info), left)
@@ -127,7 +124,7 @@ def _status_code(cloud: Particles, info: Info) -> Int[Array, ""]:
 def _compiled(sampler: Sampler, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Info, Int[Array, ""]]:
     cloud, info = sampler(key, cloud)
     # One program more for the status would cost a short run as much as its steps.
-    return cloud, info, _status_code(cloud, info)
+    return cloud, info, status_code(cloud, info)
 
 
 def on_scans(sampler: Sampler, **fields: Any) -> Sampler:
@@ -147,8 +144,10 @@ def _bar_observer(bar: Any) -> Observer:
     return observe
 
 
-def records_of(info: Info) -> Any:
-    """The records of the outermost scans, in order; a single one bare."""
+def records_of(record: Record | None, cloud: Particles, info: Info) -> Any:
+    """The records of the outermost scans, in order, a single one bare; a sampler without scans is one step."""
     stages = info if isinstance(info, tuple) and not hasattr(info, "_fields") else (info,)
-    found = [record for record in (getattr(stage, "record", None) for stage in stages) if record is not None]
-    return found[0] if len(found) == 1 else (tuple(found) or None)
+    found = [rows for rows in (getattr(stage, "record", None) for stage in stages) if rows is not None]
+    if found or record is None:
+        return found[0] if len(found) == 1 else (tuple(found) or None)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], record(cloud, info))

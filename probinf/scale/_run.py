@@ -18,9 +18,9 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from probinf._choice import check_key
 from probinf._particles import Particles, spawn
 from probinf._primitives._loop import Record
-from probinf._run import Result, RunError, on_scans, records_of
+from probinf._run import Result, RunError, on_scans, records_of, status_code
 from probinf._sampler import Info, Sampler
-from probinf._status import Status, status_if, worst_status
+from probinf._status import Status
 from probinf.scale._lanes import Layout
 from probinf.scale._sharded import shard
 
@@ -67,7 +67,7 @@ def sample_sharded(
     status = Status(int(ended))
     if throw and status is not Status.OK:
         raise RunError(status)
-    return Result(cloud, info, status, records_of(info))
+    return Result(cloud, info, status, records_of(record, cloud, info))
 
 
 def fetch(tree: Any) -> Any:
@@ -85,8 +85,7 @@ def _compiled(
 ) -> tuple[Particles, Info, Int[Array, ""]]:
     cloud, info = sampler(key, layout.pin_cloud(spawn(n, values)))
     # Read here, so that on several hosts all agree without computing on what they cannot see.
-    alive = jnp.any(cloud.log_weights > -jnp.inf) & (cloud.log_evidence > -jnp.inf)
-    return cloud, info, jnp.maximum(worst_status(info), status_if(~alive, Status.DEGENERATE))
+    return cloud, info, status_code(cloud, info)
 
 
 def _whole(x: Array) -> Any:

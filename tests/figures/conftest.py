@@ -16,8 +16,8 @@ class ToyTokenizer:
 
     special_tokens = frozenset({END})
 
-    def encode(self, text):
-        del text
+    def encode(self, text, add_special_tokens=True):
+        del text, add_special_tokens
         return np.array([3], np.int32)
 
     def chat(self, messages):

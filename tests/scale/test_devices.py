@@ -58,12 +58,13 @@ def test_eight_devices_do_what_one_does():
     # The ring moves any ancestry.
     assert found["ring"] == 0
 
-    # The weights and twists of all lanes are gathered, a block of values passes, potentials and lanes are counted;
-    # values are never gathered.
+    # The weights and twists of all lanes are gathered, a block of values passes, and a few numbers are added up:
+    # potentials and lanes that are counted, and what the status says of the last weights. Values are never gathered.
     assert found["traffic"]["sends"] == [
         ["all-gather", "f32[16384]"],
-        ["all-reduce", "pred[]"],
-        ["all-reduce", "s32[]"],
+        ["all-reduce", "(f32[], f32[], f32[], f32[])"],
+        ["all-reduce", "(s32[], s32[])"],
+        ["all-reduce", "(s32[], s32[], s32[])"],
         ["collective-permute", "f32[2048,64]"],
     ]
 
