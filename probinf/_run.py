@@ -85,7 +85,7 @@ def sample(
         raise RunError(status, where)
     if where:
         warnings.warn(f"{status.name}: {status.explanation}{where}", stacklevel=2)
-    return Result(cloud, info, status, records_of(record, cloud, info))
+    return Result(cloud, info, status, all_records(record, cloud, info))
 
 
 def where_invalid(sampler: Sampler, info: Info) -> str:
@@ -144,10 +144,16 @@ def _bar_observer(bar: Any) -> Observer:
     return observe
 
 
-def records_of(record: Record | None, cloud: Particles, info: Info) -> Any:
-    """The records of the outermost scans, in order, a single one bare; a sampler without scans is one step."""
+def records_of(info: Info) -> Any:
+    """The records of the outermost scans, in order; a single one bare."""
     stages = info if isinstance(info, tuple) and not hasattr(info, "_fields") else (info,)
-    found = [rows for rows in (getattr(stage, "record", None) for stage in stages) if rows is not None]
-    if found or record is None:
-        return found[0] if len(found) == 1 else (tuple(found) or None)
+    found = [record for record in (getattr(stage, "record", None) for stage in stages) if record is not None]
+    return found[0] if len(found) == 1 else (tuple(found) or None)
+
+
+def all_records(record: Record | None, cloud: Particles, info: Info) -> Any:
+    """The records of a run; a sampler without scans is one step, recorded where it ended."""
+    found = records_of(info)
+    if record is None or found is not None:
+        return found
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], record(cloud, info))

@@ -18,7 +18,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from probinf._choice import check_key
 from probinf._particles import Particles, spawn
 from probinf._primitives._loop import Record
-from probinf._run import Result, RunError, on_scans, records_of, status_code
+from probinf._run import Result, RunError, all_records, on_scans, status_code
 from probinf._sampler import Info, Sampler
 from probinf._status import Status
 from probinf.scale._lanes import Layout
@@ -67,7 +67,7 @@ def sample_sharded(
     status = Status(int(ended))
     if throw and status is not Status.OK:
         raise RunError(status)
-    return Result(cloud, info, status, records_of(record, cloud, info))
+    return Result(cloud, info, status, all_records(record, cloud, info))
 
 
 def fetch(tree: Any) -> Any:
