@@ -19,7 +19,7 @@ def release_programs(share: float = 0.5) -> bool:
     nothing is done.
 
     Args:
-        share: the part of the limit, in (0, 1], from which programs are dropped.
+        share: the part of the limit, in [0, 1], from which programs are dropped; 0 drops them in any case.
 
     Returns:
         Whether programs were dropped.

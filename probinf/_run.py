@@ -115,6 +115,7 @@ def run_status(cloud: Particles, info: Info) -> Status:
 
 
 def status_code(cloud: Particles, info: Info) -> Int[Array, ""]:
+    """The status of a finished run as an array, for compiled code."""
     left = jnp.where(cloud.log_z > -jnp.inf, weight_status(cloud.log_weights), jnp.int32(Status.DEGENERATE))
     left = jnp.where(jnp.isnan(cloud.log_z) | (cloud.log_z == jnp.inf), jnp.int32(Status.INVALID), left)
     return jnp.maximum(worst_status(info), left)
