@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from probinf._arguments import floating
 from probinf._choice import prefix_sum
 from probinf._particles import COPIES, Particles, lane_codes, shows_copies
 
@@ -44,6 +45,7 @@ def diagnose(particles: Particles) -> Diagnosis:
 
     Source: Vehtari, Simpson, Gelman, Yao and Gabry, arXiv 1507.02646.
     """
+    floating("log_weights", particles.log_weights, "lanes")
     n = particles.n
     if n < 25:
         raise ValueError(f"a tail needs at least 25 lanes, got {n}: draw more")

@@ -13,6 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
+from probinf._arguments import whole
 from probinf._choice import NO_INDEX
 
 X = TypeVar("X")
@@ -107,11 +108,22 @@ def add_log(a: Float[Array, " N"], b: Float[Array, " N"] | Float[Array, ""]) -> 
 
 
 def take_lanes(values: Any, ancestors: Int[Array, " M"]) -> Any:
-    """The values whose lane i is lane `ancestors[i]`: a gather, except where a `LaneState` moves itself."""
+    """The values whose lane i is lane `ancestors[i]`: a gather, except where a `LaneState` moves itself.
+
+    Raises: ValueError for ancestors that are no lanes, unless traced.
+    """
     if isinstance(values, list):
         return [values[int(i)] for i in ancestors]
+    _check_ancestors(values, ancestors)
     move = lambda node: node.take(ancestors) if is_lane_state(node) else jnp.take(node, ancestors, axis=0)  # noqa: E731
     return jax.tree.map(move, values, is_leaf=is_lane_state)
+
+
+def _check_ancestors(values: Any, ancestors: Int[Array, " M"]) -> None:
+    """An index that is no lane would be filled with NaN, or count from the end."""
+    sizes = {np.shape(leaf)[0] for leaf in jax.tree.leaves(values, is_leaf=is_lane_state) if not is_lane_state(leaf)}
+    if sizes and not isinstance(ancestors, Tracer):
+        whole("ancestors", ancestors, low=0, high=min(sizes) - 1)
 
 
 def lane(values: Any, i: int) -> Any:

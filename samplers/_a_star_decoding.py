@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key
 from probinf._measure import Guarantee, Measure
 from probinf._particles import Particles, take_lanes
@@ -71,7 +72,7 @@ class AStarSearch(Sampler):
 
     def __check_init__(self):
         """Rejects what cannot be searched."""
-        if self.branching < 1:
+        if not is_count(self.branching):
             raise ValueError(f"an expansion draws at least one next step, got branching={self.branching}")
         if not self.writer.traceable:
             raise TypeError("A*-decoding runs on the device: the writer's reward must be traceable")

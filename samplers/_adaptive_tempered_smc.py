@@ -20,6 +20,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key
 from probinf._measure import Guarantee, Measure, as_distribution, as_factor
 from probinf._particles import Particles, add_log
@@ -74,7 +75,7 @@ class AdaptiveTempering(Sampler):
         """Rejects a ladder that never climbs, or has no rung."""
         if not isinstance(self.ess, Tracer) and not 0.0 < float(self.ess) < 1.0:
             raise ValueError(f"ess is a fraction of the number of particles between 0 and 1, got {self.ess}: try 0.5")
-        if self.max_steps < 1:
+        if not is_count(self.max_steps):
             raise ValueError(f"a ladder needs at least one rung, got max_steps={self.max_steps}")
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, AdaptiveInfo]:

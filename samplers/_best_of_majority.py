@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import alike, is_count, real, whole
 from probinf._choice import check_key
 from probinf._measure import Factor, Guarantee, Measure, as_factor
 from probinf._particles import Particles, take_lanes
@@ -108,11 +110,13 @@ def best_of_majority_lanes(
     no answer hold -1. With alpha = 0 this is best-of-n over answers; with alpha = 1 the fallback makes it a majority
     vote.
 
-    Raises: ValueError for alpha outside [0, 1], and for k below one.
+    Raises: ValueError for alpha outside [0, 1], for k below one, and for lengths that differ.
 
     Source: arXiv 2510.03199, algorithm 1.
     """
     _check(alpha, k)
+    answers, rewards = whole("answers", answers, "samples"), _rewards(rewards)
+    alike(answers=answers, rewards=rewards)
     n = answers.shape[0]
     same = answers[:, None] == answers[None, :]
     count = jnp.sum(same, axis=1)
@@ -128,7 +132,15 @@ def best_of_majority_lanes(
 
 
 def _check(alpha: float | Float[Array, ""], k: int) -> None:
-    if not isinstance(alpha, Tracer) and not 0 <= float(alpha) <= 1:
-        raise ValueError(f"alpha is a frequency, in [0, 1], got {float(alpha)}")
-    if k < 1:
+    frequency = real("alpha", alpha, "")
+    if not isinstance(frequency, Tracer) and not 0 <= float(frequency) <= 1:
+        raise ValueError(f"alpha is a frequency, in [0, 1], got {float(frequency)}")
+    if not is_count(k):
         raise ValueError(f"best-of-majority returns at least one answer, got k={k}")
+
+
+def _rewards(rewards: Float[Array, " n"]) -> Float[Array, " n"]:
+    """The rewards, in which NaN is a reward that comes last."""
+    known = rewards if isinstance(rewards, Tracer) else np.nan_to_num(rewards, nan=0.0)
+    real("rewards", known, "samples")
+    return jnp.asarray(rewards)

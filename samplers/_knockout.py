@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count, real
 from probinf._measure import Guarantee
 from probinf._particles import Particles
 from probinf._primitives import Choose, Rule
@@ -43,7 +44,7 @@ class Knockout(Rule):
 
     def __check_init__(self):
         """Rejects a match that nobody judges."""
-        if self.votes < 1:
+        if not is_count(self.votes):
             raise ValueError(f"a match needs at least one vote, got {self.votes}")
 
     def index(self, key: PRNGKeyArray, cloud: Particles) -> Int[Array, ""]:
@@ -78,14 +79,15 @@ def knockout_failure_bound(
 
     Source: Chen et al., arXiv 2411.19477, theorem on the knockout algorithm, second-hand; shown by the argument above.
     """
-    if n < 1 or votes < 1:
+    if not is_count(n) or not is_count(votes):
         raise ValueError(f"a knockout needs at least one candidate and one vote, got n={n} and votes={votes}")
+    p_right, accuracy = real("p_right", p_right, ""), real("accuracy", accuracy, "")
     if not isinstance(p_right, Tracer) and not 0 <= float(p_right) <= 1:
         raise ValueError(f"p_right is a probability and lies in [0, 1], got {float(p_right)}")
     if not isinstance(accuracy, Tracer) and not 0.5 < float(accuracy) <= 1:
         raise ValueError(
             f"the bound needs comparisons that are right more often than not, up to always, got {float(accuracy)}"
         )
-    p, a = jnp.asarray(p_right, float), jnp.asarray(accuracy, float)
+    p, a = p_right, accuracy
     lost = math.ceil(math.log2(n)) * jnp.exp(-2 * votes * (a - 0.5) ** 2)
     return jnp.minimum(jnp.exp(n * jnp.log1p(-p)) + lost, 1.0)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count, real
 from probinf._choice import choice
 from probinf._measure import Guarantee
 from probinf._particles import Particles
@@ -41,7 +42,7 @@ class League(Rule):
 
     def __check_init__(self):
         """Rejects a league without games."""
-        if self.rounds < 1:
+        if not is_count(self.rounds):
             raise ValueError(f"a league plays at least one round, got {self.rounds}")
 
     def index(self, key: PRNGKeyArray, cloud: Particles) -> Int[Array, ""]:
@@ -77,12 +78,13 @@ def league_failure_bound(
 
     Source: Chen et al., arXiv 2411.19477, theorem on the league algorithm, second-hand; shown by the argument above.
     """
-    if n < 2 or rounds < 1:
+    if not is_count(n, 2) or not is_count(rounds):
         raise ValueError(f"a league needs at least two candidates and one round, got n={n} and rounds={rounds}")
+    p_strong, gap = real("p_strong", p_strong, ""), real("gap", gap, "")
     if not isinstance(p_strong, Tracer) and not 0 <= float(p_strong) <= 1:
         raise ValueError(f"p_strong is a probability and lies in [0, 1], got {float(p_strong)}")
     if not isinstance(gap, Tracer) and not 0 < float(gap) <= 1:
         raise ValueError(f"the bound needs a gap in (0, 1] between strong and wrong candidates, got {float(gap)}")
-    p, d = jnp.asarray(p_strong, float), jnp.asarray(gap, float)
+    p, d = p_strong, gap
     off = jnp.exp(-rounds * d**2 / 8) + jnp.exp(-(n - 1) * d**2 / 8)
     return jnp.minimum(jnp.exp(n * jnp.log1p(-p)) + 2 * n * off, 1.0)

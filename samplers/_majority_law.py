@@ -9,8 +9,12 @@ from jax.core import Tracer
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Int
 
+from probinf._arguments import is_count, log_law, whole
+
 # A float, so that it survives addition where -inf would turn into NaN in a derivative.
 _NEVER = -1e30
+# Sums further from one are a mistake, not rounding.
+_OFF = 1e-3
 
 
 def majority_law(log_p: Float[Array, " answers"], n: int) -> Float[Array, " answers"]:
@@ -23,14 +27,17 @@ def majority_law(log_p: Float[Array, " answers"], n: int) -> Float[Array, " answ
     The first entry is maj@n where the first answer is the right one. Exact, in time cubic in n; for many tasks use
     `jax.vmap`.
 
-    Raises: ValueError for fewer than one voter.
+    Raises: ValueError for fewer than one voter, and for logs whose exponentials do not sum to one; inside a trace those
+    give NaN.
     """
     _check_voters(n)
+    log_p = log_law("log_p", log_p, "answers")
     counts = jnp.arange(n + 1.0)[None, :]
     # Zero votes for an answer that never comes are certain.
     powers = jnp.where(counts == 0, 0.0, counts * jnp.maximum(log_p, _NEVER)[:, None])
     log_terms = powers - gammaln(counts + 1)
-    return jnp.exp(_log_won(log_terms, n) + gammaln(n + 1.0))
+    law = jnp.exp(_log_won(log_terms, n) + gammaln(n + 1.0))
+    return jnp.where(jnp.abs(jnp.sum(jnp.exp(log_p)) - 1) < _OFF, law, jnp.nan)
 
 
 def majority_at_k(counts: Int[Array, " answers"], k: int) -> Float[Array, " answers"]:
@@ -39,9 +46,11 @@ def majority_at_k(counts: Int[Array, " answers"], k: int) -> Float[Array, " answ
     Law: the average over all subsets of k of the n samples, in which answer a was given counts[a] times: unbiased for
     `majority_law(log_p, k)` (a U-statistic). A sample without an answer counts as an answer of its own.
 
-    Raises: ValueError for fewer than one voter, and for a subset larger than the samples, unless traced.
+    Raises: ValueError for fewer than one voter, for counts below zero and for a subset larger than the samples, unless
+    traced.
     """
     _check_voters(k)
+    counts = whole("counts", counts, "answers", low=0)
     n = jnp.sum(counts)
     if not isinstance(n, Tracer) and int(n) < k:
         raise ValueError(f"a vote of k={k} needs at least as many samples, got {int(n)}")
@@ -97,5 +106,5 @@ def _log_shares(given: Float[Array, "answers 1"], total: Float[Array, ""], k: in
 
 
 def _check_voters(n: int) -> None:
-    if n < 1:
-        raise ValueError(f"a vote needs at least one voter, got {n}")
+    if not is_count(n):
+        raise ValueError(f"a vote needs at least one voter, and a whole number of them, got {n}")

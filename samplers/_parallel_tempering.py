@@ -20,6 +20,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key, flip
 from probinf._measure import Distribution, Factor, MeaningError, Measure, as_distribution, as_factor
 from probinf._particles import take_lanes
@@ -119,7 +120,7 @@ class ParallelTempering(Kernel):
 
     def __check_init__(self):
         """Rejects a ladder on which nothing moves, and kernels for other measures."""
-        if self.moves < 1:
+        if not is_count(self.moves):
             raise ValueError(f"parallel_tempering makes at least one move between swaps, got moves={self.moves}")
         # Inside a trace measures cannot be compared.
         if not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((self.tempered, self.make_kernel))):

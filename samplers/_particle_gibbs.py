@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key, choice
 from probinf._measure import Guarantee, Measure
 from probinf._particles import add_log, log_mean_exp, take_lanes
@@ -55,7 +56,7 @@ class ParticleGibbs(Kernel):
 
     def __check_init__(self):
         """Rejects what keeps no law, or stands still."""
-        if self.n < 2:
+        if not is_count(self.n, 2):
             raise ValueError(f"particle_gibbs needs n >= 2 particles, got {self.n}")
         if not self.rows.t.shape[0]:
             raise ValueError("particle_gibbs needs rows, got none")

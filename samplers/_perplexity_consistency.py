@@ -6,9 +6,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from probinf.samplers._weibull_mixture import weibull_mixture
+from probinf._arguments import alike, mask, real, whole
+from probinf.samplers._weibull_mixture import mixture_of
+
+# A mean of single-precision logs of certain tokens may be above zero by this much.
+_ROUNDING = 1e-4
 
 
 class AnswerScores(NamedTuple):
@@ -28,11 +34,17 @@ def reasoning_pruning(log_probs: Float[Array, " n"]) -> Bool[Array, " n"]:
     where P(low | u) > P(high | u) under `weibull_mixture`, high being the component with the larger mean, and u is
     below the mean of all u; so at least one is kept. For many tasks use `jax.vmap`.
 
-    Raises: ValueError for fewer than two samples.
+    Raises: ValueError for fewer than two samples, and for numbers that are not finite, unless traced.
 
     Source: arXiv 2510.15444, section 4; rule and bounds as in its released code.
     """
-    fit = weibull_mixture(log_probs)
+    log_probs = real("log_probs", log_probs, "samples", finite=True)
+    return plausible(log_probs)
+
+
+def plausible(log_probs: Float[Array, " n"]) -> Bool[Array, " n"]:
+    """Which samples are kept; all of them where a number is not finite."""
+    fit = mixture_of(log_probs)
     parts = fit.log_parts(log_probs)
     high = jnp.argmax(fit.log_mean)
     implausible = parts[high] < parts[1 - high]
@@ -50,8 +62,28 @@ def perplexity_consistency(
     or all. Equally good answers share the credit. Without any answer the credit is the first sample's, and the
     confidence is zero. For many tasks use `jax.vmap`.
 
+    Raises: TypeError or ValueError for lengths that differ, for NaN, and for a mean log-probability above zero.
+
     Source: arXiv 2510.15444, section 3.
     """
+    answers, texts = whole("answers", answers, "samples"), whole("texts", texts, "samples")
+    log_probs, kept = real("log_probs", log_probs, "samples"), mask("kept", kept, "samples")
+    alike(answers=answers, texts=texts, log_probs=log_probs, kept=kept)
+    if not answers.size:
+        raise ValueError("perplexity consistency needs at least one sample, got none")
+    if not isinstance(log_probs, Tracer) and np.max(np.asarray(log_probs)) > _ROUNDING:
+        raise ValueError(
+            f"log_probs must be logs of probabilities, at most zero, got {np.max(log_probs):.6g}: give mean "
+            "log-probabilities of tokens, not probabilities or negative ones"
+        )
+    return scored(answers, texts, log_probs, kept)
+
+
+def scored(
+    answers: Int[Array, " n"], texts: Int[Array, " n"], log_probs: Float[Array, " n"], kept: Bool[Array, " n"]
+) -> AnswerScores:
+    """The scores, whatever the log-probabilities are: NaN counts as no probability, above zero as certain."""
+    log_probs = jnp.minimum(jnp.where(jnp.isnan(log_probs), -jnp.inf, log_probs), 0.0)
     n = answers.shape[0]
     counts = kept & (answers >= 0)
     same_text = (texts[:, None] == texts[None, :]) & counts[None, :]

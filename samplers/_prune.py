@@ -9,6 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key
 from probinf._measure import Factor, Guarantee, Measure, as_factor
 from probinf._particles import Particles, take_lanes
@@ -46,7 +47,7 @@ class Prune(Sampler):
 
     def __check_init__(self):
         """Rejects what keeps no lane whole."""
-        if self.width < 1:
+        if not is_count(self.width):
             raise ValueError(f"pruning keeps one lane of `width`, at least 1, got {self.width}")
         if self.island_size is not None and (self.island_size < 1 or self.island_size % self.width):
             raise ValueError(f"width={self.width} does not divide island_size={self.island_size}")

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key, choice
 from probinf._measure import Guarantee, Measure
 from probinf._particles import Particles, add_log, spawn, take_lanes
@@ -107,7 +108,7 @@ class ReasoningGibbs(Kernel):
 
     def __check_init__(self):
         """Rejects what keeps no law, or stands still."""
-        if self.n < 2:
+        if not is_count(self.n, 2):
             raise ValueError(f"reasoning_gibbs needs n >= 2 particles, got {self.n}")
         if self.ancestor_sampling and not isinstance(self.resample.scheme, Multinomial):
             raise ValueError(

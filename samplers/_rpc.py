@@ -13,7 +13,7 @@ from probinf._primitives import Best, Choose, Rule
 from probinf._sampler import Sampler
 from probinf.lm import Reasoning, Solutions
 from probinf.samplers._answers import Answer, answers_of
-from probinf.samplers._perplexity_consistency import perplexity_consistency, reasoning_pruning
+from probinf.samplers._perplexity_consistency import plausible, scored
 from probinf.samplers._solution_pool import solution_pool
 
 
@@ -69,8 +69,8 @@ class PerplexityConsistency(Rule):
         answers = answers_of(self.answer, cloud.values, cloud.n)
         answers = jnp.where(cloud.log_weights > -jnp.inf, answers, -1)
         log_probs = MeanLogProb().log_density_lanes(cloud.values, cloud.n)
-        kept = reasoning_pruning(log_probs) if self.pruned else jnp.ones(cloud.n, bool)
-        scores = perplexity_consistency(answers, self.texts(cloud.values), log_probs, kept)
+        kept = plausible(log_probs) if self.pruned else jnp.ones(cloud.n, bool)
+        scores = scored(answers, self.texts(cloud.values), log_probs, kept)
         return choice(key, jnp.log(scores.credit))
 
     def texts(self, values: Solutions) -> Int[Array, " n"]:

@@ -15,8 +15,11 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import alike, real, whole
 from probinf._choice import choice
 from probinf._measure import Factor
 from probinf._primitives._choose import best_lane, voted_lane
@@ -67,7 +70,15 @@ def select(
 
     answers: an integer that names each lane's answer, negative for none. log_rewards: log r of the final rewards.
     log_weights: of the lanes; those at -inf are dead, and chosen only where all are. For many problems use `jax.vmap`.
+
+    Raises: TypeError or ValueError for shapes that differ, and for weights that are NaN.
     """
+    answers, log_weights = whole("answers", answers, "lanes"), real("log_weights", log_weights, "lanes")
+    if not isinstance(log_rewards, Tracer):
+        # NaN is a reward that never wins.
+        real("log_rewards", np.nan_to_num(log_rewards, nan=0.0), "lanes")
+    log_rewards = jnp.asarray(log_rewards)
+    alike(answers=answers, log_rewards=log_rewards, log_weights=log_weights)
     return Selected(
         argmax=best_lane(log_rewards, log_weights),
         vote=voted_lane(answers, log_rewards, log_weights),

@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from probinf._arguments import alike, is_count, mask, real, whole
 from probinf._primitives._choose import voted_lane
 
 # Votes to count one by one: more take minutes.
@@ -36,6 +37,8 @@ def short_1_at_k(correct: Bool[Array, " n"], lengths: Float[Array, " n"], k: int
 
     Source: arXiv 2505.17813, appendix, its rank-score@k.
     """
+    correct, lengths = mask("correct", correct, "samples"), real("lengths", lengths, "samples", low=0)
+    alike(correct=correct, lengths=lengths)
     n = _checked(1, k, lengths.shape[0])
     same = lengths[:, None] == lengths[None, :]
     right = correct & jnp.isfinite(lengths)
@@ -54,6 +57,9 @@ def short_m_at_k(
 
     Raises: ValueError where not 1 <= m <= k <= n, and for more than 2,000,000 votes.
     """
+    answers, lengths = whole("answers", answers, "samples"), real("lengths", lengths, "samples", low=0)
+    alike(answers=answers, lengths=lengths)
+    right = whole("right", right, "")
     n = _checked(m, k, lengths.shape[0])
     votes = math.comb(n, m)
     if votes > _MOST_VOTES:
@@ -84,6 +90,7 @@ def short_cost(lengths: Float[Array, " n"], m: int, k: int | None = None) -> Sho
 
     Source: arXiv 2505.17813, section 4.
     """
+    lengths = real("lengths", lengths, "samples", low=0)
     n = lengths.shape[0]
     k = n if k is None else k
     _checked(m, k, n)
@@ -106,6 +113,6 @@ def _chances(m: int, k: int, n: int) -> Float[Array, " n"]:
 
 
 def _checked(m: int, k: int, n: int) -> int:
-    if not 1 <= m <= k <= n:
+    if not (is_count(m) and is_count(k) and m <= k <= n):
         raise ValueError(f"the first m of k of n samples need 1 <= m <= k <= n, got m={m}, k={k}, n={n}")
     return n

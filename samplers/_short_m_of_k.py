@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import alike, is_count, real, whole
 from probinf._measure import Guarantee
 from probinf._particles import Particles
 from probinf._primitives import Choose, Rule
@@ -63,8 +64,10 @@ def short_m_lane(answers: Int[Array, " n"], lengths: Float[Array, " n"], m: int)
     samples the first counts as shorter; of answers with equally many votes the shortest sample's wins. For many tasks
     use `jax.vmap`.
 
-    Raises: ValueError for m below one or above the number of samples.
+    Raises: ValueError for m below one or above the number of samples, and for lengths that are NaN or below zero.
     """
+    answers, lengths = whole("answers", answers, "samples"), real("lengths", lengths, "samples", low=0)
+    alike(answers=answers, lengths=lengths)
     _check_m(m, answers.shape[0])
     order = jnp.argsort(lengths, stable=True)[:m]
     finished = jnp.isfinite(lengths[order])
@@ -73,5 +76,5 @@ def short_m_lane(answers: Int[Array, " n"], lengths: Float[Array, " n"], m: int)
 
 
 def _check_m(m: int, n: int | None = None) -> None:
-    if m < 1 or (n is not None and m > n):
+    if not is_count(m) or (n is not None and m > n):
         raise ValueError(f"the first m samples vote, from 1 to {n or 'all'} of them, got m={m}")

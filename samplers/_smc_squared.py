@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key, flip
 from probinf._measure import Distribution, Factor, Guarantee, MeaningError, Measure, as_distribution, as_measure
 from probinf._particles import Particles, add_log, spawn
@@ -271,7 +272,7 @@ def smc_squared(
 
     Raises: ValueError for no rows, fewer than one inner particle, or `every` below one.
     """
-    if n < 1 or every < 1:
+    if not is_count(n) or not is_count(every):
         raise ValueError(f"smc_squared needs n >= 1 inner particles and every >= 1, got n={n} and every={every}")
     _, later = split_rows(rows, "smc_squared")
     prior, inner = as_distribution(prior), InnerFilter(model, rows, inner_resample, n)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import alike, real
 from probinf._choice import choice, flip
 from probinf._measure import Distribution
 from probinf._primitives import Draw
@@ -37,6 +38,8 @@ def speculative_choice(
 
     Source: Leviathan et al., arXiv 2211.17192, theorem 1; Chen et al., arXiv 2302.01318, algorithm 2.
     """
+    log_target, log_draft = real("log_target", log_target), real("log_draft", log_draft)
+    alike(log_target=log_target, log_draft=log_draft)
     draft_key, accept_key, rest_key = jax.random.split(key, 3)
     log_p, log_q = jax.nn.log_softmax(log_target), jax.nn.log_softmax(log_draft)
     drafted = choice(draft_key, log_q)

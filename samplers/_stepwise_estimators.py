@@ -16,6 +16,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import choice
 from probinf._measure import Distribution, Factor
 from probinf._primitives import Draw, Map, Reweight
@@ -211,7 +212,7 @@ def free(model: VariableModel, question: Question, *, max_steps: int) -> Sampler
     Raises: ValueError for no step, or a question about the given variable.
     """
     _check_question(model, question)
-    if max_steps < 1:
+    if not is_count(max_steps):
         raise ValueError(f"a model needs one step or more to name the target, got {max_steps}")
     thoughts = FreeChoice(model, question, max_steps=max_steps)
     return Draw(thoughts) >> Reweight(Finished()) >> Map(Answer(model, question))

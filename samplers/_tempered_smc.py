@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from probinf._arguments import is_count
 from probinf._measure import Distribution, Factor, Measure, as_distribution, as_factor
 from probinf._primitives import Draw, Move, Resample, Reweight, Scan
 from probinf._sampler import Kernel, Sampler
@@ -105,5 +106,5 @@ def as_rungs(betas: Sequence[float] | Float[np.ndarray, " rungs"] | Float[Array,
 
 def check_moves(moves: int) -> None:
     """Raises: ValueError for fewer than one move a rung."""
-    if moves < 1:
+    if not is_count(moves):
         raise ValueError(f"a cloud needs at least one move a rung, or its copies stay equal; got moves={moves}")

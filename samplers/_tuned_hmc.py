@@ -19,6 +19,7 @@ from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from probinf._arguments import is_count
 from probinf._choice import check_key
 from probinf._measure import Factor, Guarantee, MeaningError, Measure, as_factor, as_measure
 from probinf._particles import Particles
@@ -130,7 +131,7 @@ class TunedHMC(eqx.Module):
 
     def __check_init__(self):
         """Rejects kernels that never move."""
-        if self.steps < 1 or self.max_moves < 1:
+        if not is_count(self.steps) or not is_count(self.max_moves):
             raise ValueError(f"TunedHMC needs steps >= 1 and max_moves >= 1, got {self.steps} and {self.max_moves}")
         if not isinstance(self.acceptance, Tracer) and not 0.0 < float(self.acceptance) < 1.0:
             raise ValueError(f"acceptance is a rate between 0 and 1, got {self.acceptance}: try 0.8")

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key, choice
 from probinf._measure import Distribution, Factor, Guarantee, Measure, as_distribution, as_factor
 from probinf._particles import Particles, take_lanes
@@ -58,7 +59,7 @@ class Thin(Sampler):
 
     def __check_init__(self):
         """Rejects an empty choice."""
-        if self.every < 1:
+        if not is_count(self.every):
             raise ValueError(f"Thin keeps every P-th lane with P >= 1, got every={self.every}")
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ThinInfo]:
@@ -99,7 +100,7 @@ class Trail(Move):
 
     def __check_init__(self):
         """Rejects chains that never move."""
-        if self.length < 2 or self.times != 1:
+        if not is_count(self.length, 2) or self.times != 1:
             raise ValueError(f"Trail keeps chains of at least 2 states, got length={self.length}, times={self.times}")
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, TrailInfo]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -161,7 +162,7 @@ def waste_free_smc(
     Raises: ValueError where `betas` is not an increasing sequence of positive numbers that ends at 1, for a length
     below 2, or (when run) where `length` does not divide the number of particles.
     """
-    if length < 2:
+    if not is_count(length, 2):
         raise ValueError(f"chains of length {length} never move: waste_free_smc needs length >= 2")
     prior = as_distribution(prior)
     stage = WasteFreeStage(prior, as_factor(likelihood), make_kernel, resample, length)

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
+from probinf._arguments import real
+
 # Bounds of the released code; it has none above for the shape, where the likelihood has none either.
 _WEIGHT, _SHAPE = (0.2, 0.8), (0.01, 100.0)
 # Start of the released code: weight of the first component, shapes, scales.
@@ -44,10 +46,15 @@ def weibull_mixture(log_x: Float[Array, " n"]) -> WeibullMixture:
 
     log_x: in nats, finite, at least two. For many tasks use `jax.vmap`.
 
-    Raises: ValueError for fewer than two numbers.
+    Raises: ValueError for fewer than two numbers, and for ones that are not finite, unless traced.
 
     Source: the mixture of arXiv 2502.00511, whose released code minimizes with scipy from the same start.
     """
+    return mixture_of(real("log_x", log_x, "numbers", finite=True))
+
+
+def mixture_of(log_x: Float[Array, " n"]) -> WeibullMixture:
+    """The fit, of which nothing is a number where an input is not finite."""
     if log_x.shape[0] < 2:
         raise ValueError(f"a mixture of two laws needs at least two numbers, got {log_x.shape[0]}")
     first, shape, scale = _START

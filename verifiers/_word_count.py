@@ -4,6 +4,7 @@ import operator
 
 import equinox as eqx
 
+from probinf._arguments import is_count
 from probinf.verifiers._line import read_line
 from probinf.verifiers._verifier import Verifier, check_strength
 
@@ -25,7 +26,7 @@ class WordCount(Verifier):
 
     def __check_init__(self) -> None:
         check_strength(self.strength)
-        if self.count < 1:
+        if not is_count(self.count):
             raise ValueError(f"count must be at least one word, but it is {self.count}.")
 
     @property

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key
 from probinf._measure import Measure
 from probinf._particles import Particles, copied, own
@@ -71,7 +72,7 @@ class Scan(Sampler):
                 f"Scan needs either xs, with one leading axis for all leaves, or length; got xs of lengths "
                 f"{sorted(lengths)} and length={self.length}"
             )
-        if self.steps < 1:
+        if not is_count(self.steps):
             raise ValueError(f"Scan needs at least one step, got {self.steps}")
 
     @property
@@ -217,7 +218,7 @@ class While(Sampler):
 
     def __check_init__(self):
         """Rejects an empty budget."""
-        if self.max_steps < 1:
+        if not is_count(self.max_steps):
             raise ValueError(f"While needs max_steps >= 1, got {self.max_steps}")
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, WhileInfo]:

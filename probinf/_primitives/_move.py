@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key
 from probinf._measure import Factor, MeaningError, Measure
 from probinf._particles import COPIES, Particles, distinct_lanes, is_lane_state, shows_copies, undefined_lanes
@@ -61,7 +62,7 @@ class Move(Sampler):
 
     def __check_init__(self):
         """Rejects a move that does not move."""
-        if self.times < 1:
+        if not is_count(self.times):
             raise ValueError(f"Move makes at least one transition, got times={self.times}")
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, MoveInfo]:

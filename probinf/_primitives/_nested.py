@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key, choice
 from probinf._measure import Guarantee, Measure
 from probinf._particles import Particles, add_log, lane, spawn, take_lanes
@@ -38,7 +39,7 @@ class Nested(Sampler):
 
     def __check_init__(self):
         """Rejects an empty inner cloud."""
-        if self.n < 1:
+        if not is_count(self.n):
             raise ValueError(f"Nested needs at least one inner particle, got n={self.n}")
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, NestedInfo]:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key
 from probinf._measure import Guarantee, MeaningError, Measure
 from probinf._particles import Particles, add_log, log_mean_exp, take_lanes
@@ -70,7 +71,7 @@ class Resample(Sampler):
         """Rejects a threshold that never or always triggers by accident."""
         if self.ess is not None and not 0.0 < self.ess <= 1.0:
             raise ValueError(f"ess is a fraction of the number of particles in (0, 1], got {self.ess}")
-        if self.islands < 1:
+        if not is_count(self.islands):
             raise ValueError(f"a cloud has at least one island, got islands={self.islands}")
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, ResampleInfo]:

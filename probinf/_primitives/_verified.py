@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key
 from probinf._measure import Factor, Guarantee, MeaningError, Measure, as_factor
 from probinf._particles import Particles, add_log, is_lane_state
@@ -66,7 +67,7 @@ class Verified(Sampler):
 
     def __check_init__(self):
         """Rejects what has no law."""
-        if self.budget < 1:
+        if not is_count(self.budget):
             raise ValueError(f"Verified needs a budget of at least one attempt, got {self.budget}")
         if not self.inner.lanewise:
             raise MeaningError(

@@ -160,7 +160,8 @@ class Twist(Sampler):
 def checked_log_density(factor: Factor, cloud: Particles) -> tuple[Float[Array, " N"], ReweightInfo]:
     """Log-density of each lane, with NaN and +inf replaced by -inf and counted.
 
-    Raises: ValueError where the factor does not give one number per lane; TypeError where it gives booleans.
+    Raises: ValueError where the factor does not give one number per lane; TypeError where it gives booleans or complex
+    numbers.
     """
     log_g = jnp.asarray(factor.log_density_lanes(cloud.values, cloud.n))
     if log_g.shape != (cloud.n,):
@@ -171,6 +172,8 @@ def checked_log_density(factor: Factor, cloud: Particles) -> tuple[Float[Array, 
         raise TypeError(
             f"potential '{factor.name}' gave a boolean, not a log-weight: use jnp.where(condition, 0.0, -jnp.inf)"
         )
+    if jnp.issubdtype(log_g.dtype, jnp.complexfloating):
+        raise TypeError(f"potential '{factor.name}' gave complex numbers: return one real log-weight")
     log_g = log_g.astype(cloud.log_weights.dtype)
     invalid = jnp.isnan(log_g) | (log_g == jnp.inf)
     # A lane that is already dead may well be outside the potential's domain.

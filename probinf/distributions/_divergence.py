@@ -11,10 +11,13 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf._arguments import alike, floating, is_count
 from probinf._measure import Distribution
 
 # Nearer to zero, `expm1(x) - x` cancels; three terms of its series are then accurate to 3e-11.
 _SMALL = 1e-3
+# Masses on the grid may be off by this much: more is no quadrature error that a divergence could survive.
+_MASS = 0.01
 
 
 def kl_estimate(
@@ -31,7 +34,7 @@ def kl_estimate(
 
     Raises: ValueError for fewer than two draws.
     """
-    if n < 2:
+    if not is_count(n, 2):
         raise ValueError(f"a standard error needs at least two draws, got n = {n}")
     draws = p.sample_lanes(key, (), n)
     terms = _excess(q.log_density_lanes(draws, n) - p.log_density_lanes(draws, n))
@@ -52,11 +55,16 @@ def kl_quadrature_1d(
     Shapes: log-densities [G] on the grid, or functions of one point. Where p is zero nothing is added; where only q
     is, infinity.
 
-    Raises: ValueError for a grid of fewer than two points or one that does not rise, where this can be seen.
+    Raises: ValueError for a grid of fewer than two points or one that does not rise, for p that does not integrate to
+    one on it, and for q that integrates to more, where this can be seen.
     """
+    grid = floating("grid", grid, "points")
     if grid.size < 2 or not (isinstance(grid, Tracer) or (np.diff(np.asarray(grid)) > 0).all()):
         raise ValueError("quadrature needs a grid of at least two points that rise: sort it and drop repeated points")
-    p, q = _at(grid, log_p), _at(grid, log_q)
+    p, q = floating("log_p", _at(grid, log_p), "points"), floating("log_q", _at(grid, log_q), "points")
+    alike(log_p=p, log_q=q, grid=grid)
+    _check_mass("log_p", p, grid, least=1 - _MASS)
+    _check_mass("log_q", q, grid, least=0.0)
     density = jnp.exp(p)
     # Where p vanishes, the ratio may be anything.
     ratio = jnp.where(density > 0, p, 0.0) - jnp.where(density > 0, q, 0.0)
@@ -65,6 +73,19 @@ def kl_quadrature_1d(
 
 def _at(grid: Array, log_density: Array | Callable[[Any], Any]) -> Float[Array, " G"]:
     return log_density if isinstance(log_density, jax.Array) else jax.vmap(log_density)(grid)
+
+
+def _check_mass(name: str, log_density: Float[Array, " G"], grid: Float[Array, " G"], least: float) -> None:
+    if isinstance(log_density, Tracer) or isinstance(grid, Tracer):
+        return
+    with np.errstate(over="ignore"):
+        mass = np.trapezoid(np.exp(np.asarray(log_density, float)), np.asarray(grid, float))
+    # Written so that NaN fails too.
+    if not least <= mass <= 1 + _MASS:
+        raise ValueError(
+            f"{name} must be the log of a density of mass one, got {mass:.6g} on this grid: normalize it, or take a "
+            "grid that is finer or reaches further"
+        )
 
 
 def _excess(log_r: Float[Array, " n"]) -> Float[Array, " n"]:

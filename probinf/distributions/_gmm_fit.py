@@ -13,6 +13,7 @@ from jax.core import Tracer
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf._arguments import real
 from probinf._choice import choice
 from probinf.distributions._gmm import GMM
 from probinf.distributions._gmm_linear import lower_root
@@ -89,8 +90,9 @@ def choose_components(
 
     Raises: ValueError for no candidate and for a part that leaves nothing to fit or to hold out.
     """
+    samples = real("samples", samples, "samples coordinates", finite=True)
     n = samples.shape[0]
-    out = round(held_out * n)
+    out = round(float(real("held_out", held_out, "", low=0, high=1)) * n)
     if not candidates or not 1 <= out < n:
         raise ValueError(
             f"choose_components needs a candidate, and samples on both sides: got candidates {tuple(candidates)}, and "

@@ -8,6 +8,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from probinf._arguments import floating
 from probinf.distributions._gmm import GMM
 from probinf.distributions._small_matrices import (
     is_cholesky_factor,
@@ -35,6 +36,8 @@ def push_affine(
             f"{matrix.shape[0]} linear functions of {gmm.dimension} coordinates have no joint density: keep at most "
             f"{gmm.dimension} rows, or give noise_scale"
         )
+    if shift is not None:
+        shift = floating("shift", shift, "rows")
     means = gmm.held_means @ matrix.T
     roots = jnp.einsum("ed,kdf->kef", matrix, gmm.held_scales)
     if noise_scale is not None:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from probinf._arguments import is_count
 from probinf.distributions._gmm import GMM
 from probinf.distributions._gmm_linear import lower_root
 
@@ -32,7 +33,7 @@ def split_components(gmm: GMM, times: int, *, spread: float = 0.5) -> GMM:
 
     Raises: ValueError for `times` below one, or a spread that is not strictly between zero and one.
     """
-    if times < 1 or not 0 < spread < 1:
+    if not is_count(times) or not 0 < spread < 1:
         raise ValueError(f"times must be at least 1 and spread between 0 and 1, got {times} and {spread}")
     if times == 1:
         return gmm
@@ -95,7 +96,7 @@ def pad_components(gmm: GMM, components: int) -> GMM:
     Raises: ValueError for fewer components than there are.
     """
     more = components - gmm.components
-    if more < 0:
+    if not is_count(more, 0):
         raise ValueError(
             f"a mixture of {gmm.components} components cannot be padded to {components}: use merge_components"
         )

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import choice
 from probinf._measure import Distribution, Factor
 from probinf.distributions._table import as_log_table, check_symbols, log_entry
@@ -55,7 +56,7 @@ class HiddenMarkovModel(eqx.Module):
                 f"with {states} initial probabilities the transition must be [{states}, {states}] and the "
                 f"emission [{states}, symbols], got {self.log_transition.shape} and {self.log_emission.shape}"
             )
-        if self.steps < 1:
+        if not is_count(self.steps):
             raise ValueError(f"a hidden Markov model needs steps >= 1, got {self.steps}")
 
     def initial(self) -> InitialState:

@@ -86,6 +86,8 @@ class LinearGaussianModel(StateSpaceModel):
 
     def __check_init__(self):
         """Rejects arrays that do not fit together, and scales that are not Cholesky factors."""
+        if self.initial_mean.ndim != 1:
+            raise ValueError(f"initial_mean must be one row of numbers, got shape {self.initial_mean.shape}")
         d, e = self.initial_mean.shape[0], self.observation_scale.shape[-1]
         wanted = {
             "initial_scale": (d, d),

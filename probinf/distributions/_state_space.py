@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import count
 from probinf._measure import Distribution, Factor, MeaningError, Measure, as_measure
 
 _NOT_RETRACED = "a cloud of current states has no conditional form: use particle_gibbs, which keeps whole trajectories"
@@ -305,8 +306,11 @@ def normal_columns(key: PRNGKeyArray, n: int, dimension: int) -> tuple[Float[Arr
     """`dimension` columns of n independent standard normals, in one batch.
 
     A longer column starts with the same numbers, so a larger cloud keeps the draws of its first lanes.
+
+    Raises: ValueError for a number of columns below one, or of rows below zero.
     """
-    keys = jax.random.split(key, dimension)
+    keys = jax.random.split(key, count("dimension", dimension))
+    n = count("n", n, least=0)
     if dimension == 1:
         return (jax.random.normal(keys[0], (n,)),)
     return tuple(jax.vmap(lambda k: jax.random.normal(k, (n,)))(keys))

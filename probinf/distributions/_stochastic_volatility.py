@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf._arguments import floating
 from probinf.distributions._state_space import Row, StateSpaceModel, normal_columns
 
 
@@ -28,9 +30,9 @@ class StochasticVolatilityModel(StateSpaceModel):
     (1998), equation 1.
     """
 
-    mean: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    persistence: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    scale: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    mean: Float[Array, ""] = eqx.field(converter=partial(floating, "mean"))
+    persistence: Float[Array, ""] = eqx.field(converter=partial(floating, "persistence"))
+    scale: Float[Array, ""] = eqx.field(converter=partial(floating, "scale"))
 
     def __check_init__(self):
         """Rejects parameters for which there is no stationary law."""

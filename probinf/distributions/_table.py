@@ -10,10 +10,15 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
+from probinf._arguments import floating
+
 
 def as_float(x: Any) -> Float[Array, "..."]:
-    """An array of floating-point numbers, of its own precision where it has one."""
-    return x if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.floating) else jnp.asarray(x, float)
+    """An array of floating-point numbers, of its own precision where it has one.
+
+    Raises: TypeError for complex numbers and text.
+    """
+    return x if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.floating) else floating("parameters", x)
 
 
 def as_log_table(table: Any) -> Float[Array, "..."]:

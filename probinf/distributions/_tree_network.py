@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import count, whole
 from probinf._choice import choice
 from probinf._measure import Distribution
 from probinf.distributions._table import as_log_table
@@ -27,19 +29,18 @@ class TreeNetwork(Distribution):
     Raises: ValueError for shapes that do not fit, and for a parent that does not come before its child.
     """
 
-    parents: Int[Array, " variables"] = eqx.field(converter=jnp.asarray)
+    parents: Int[Array, " variables"] = eqx.field(converter=partial(whole, "parents"))
     log_probs: Float[Array, "variables 2 2"] = eqx.field(converter=as_log_table)
     name: str = eqx.field(static=True, default="tree network")
 
     def __check_init__(self):
         """Rejects what is no tree."""
-        n = self.parents.shape[0]
+        n = self.parents.size
+        if self.parents.ndim != 1:
+            raise ValueError(f"parents must be one row, got shape {self.parents.shape}")
         if self.log_probs.shape != (n, 2, 2):
             raise ValueError(f"{n} binary variables need log_probs of shape ({n}, 2, 2), got {self.log_probs.shape}")
-        if not isinstance(self.parents, Tracer):
-            own = np.asarray(self.parents)[1:]
-            if np.any(own < 0) or np.any(own >= np.arange(1, n)):
-                raise ValueError(f"each variable's parent must come before it: number them from the root, got {own}")
+        _check_parents(self.parents)
 
     @property
     def size(self) -> int:
@@ -105,9 +106,30 @@ class TreeNetwork(Distribution):
         return jnp.where(i == 0, 0, values[jnp.where(i == 0, 0, self.parents[i])])
 
 
+def _check_parents(parents: Int[Array, " variables"]) -> None:
+    if not isinstance(parents, Tracer):
+        own = np.asarray(parents)[1:]
+        if np.any(own < 0) or np.any(own >= np.arange(1, len(own) + 1)):
+            raise ValueError(f"each variable's parent must come before it: number them from the root, got {own}")
+
+
+def _checked_hops(hop: Int[Array, "n n"]) -> Int[Array, "n n"]:
+    hop = whole("hop", hop, "variables variables", low=0, high=len(hop) - 1 if np.ndim(hop) else 0)
+    if not hop.size or hop.shape[0] != hop.shape[1]:
+        raise ValueError(f"hop must be a square table, as `next_hops` gives it, got shape {hop.shape}")
+    return hop
+
+
 def next_hops(parents: Int[Array, " n"]) -> Int[Array, "n n"]:
-    """At [i, j] the neighbor of i on the way to j; i itself where i is j."""
+    """At [i, j] the neighbor of i on the way to j; i itself where i is j.
+
+    Raises: ValueError for what is no row of parents that come before their children, unless traced.
+    """
+    parents = whole("parents", parents, "variables")
     n = parents.shape[0]
+    if n == 0:
+        raise ValueError("a tree needs at least one variable, got no parents")
+    _check_parents(parents)
     each = jnp.arange(n, dtype=jnp.int32)
 
     def step(j: Array, hop: Array) -> Array:
@@ -120,7 +142,12 @@ def next_hops(parents: Int[Array, " n"]) -> Int[Array, "n n"]:
 
 
 def path_between(hop: Int[Array, "n n"], start: Int[Array, ""], end: Int[Array, ""]) -> Int[Array, " m"]:
-    """The variables strictly between two of a tree, in order, and -1 after them; m is n - 2."""
+    """The variables strictly between two of a tree, in order, and -1 after them; m is n - 2.
+
+    Raises: ValueError for a table that is not square, and for variables that are not in it, unless traced.
+    """
+    hop = _checked_hops(hop)
+    start, end = (whole(name, x, "", low=0, high=hop.shape[0] - 1) for name, x in (("start", start), ("end", end)))
 
     def step(at: Array, _: None) -> tuple[Array, Array]:
         return hop[at, end], jnp.where(at == end, -1, at)
@@ -129,7 +156,11 @@ def path_between(hop: Int[Array, "n n"], start: Int[Array, ""], end: Int[Array, 
 
 
 def tree_distances(hop: Int[Array, "n n"]) -> Int[Array, "n n"]:
-    """The number of edges between each two variables."""
+    """The number of edges between each two variables.
+
+    Raises: ValueError for a table that is not square, unless traced.
+    """
+    hop = _checked_hops(hop)
     n = hop.shape[0]
     starts, ends = (jnp.broadcast_to(x, (n, n)) for x in (jnp.arange(n)[:, None], jnp.arange(n)[None, :]))
 
@@ -150,7 +181,7 @@ def random_tree_network(key: PRNGKeyArray, size: int, *, chain: bool = False, le
 
     Source: Prystawski, Li and Goodman, arXiv 2304.03843, section 4.1 (there a random graph of 100 edges).
     """
-    if size < 2 or not 0 <= least < 0.5:
+    if count("size", size) < 2 or not 0 <= least < 0.5:
         raise ValueError(f"a network needs two variables or more and a least in [0, 0.5), got {size} and {least}")
     tree_key, root_key, row_key = jax.random.split(key, 3)
     each = jnp.arange(size)

@@ -13,6 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Key, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key
 from probinf.interop._numpyro_sites import initial_sites
 
@@ -31,7 +32,7 @@ def find_starts(
     Raises: see `NumpyroModel.initialize`.
     """
     check_key(key)
-    if chains < 1:
+    if not is_count(chains):
         raise ValueError(f"initialize needs chains >= 1, got chains={chains}")
     values, found = _found(program, jax.random.split(key, chains), strategy)
     if isinstance(found, Tracer):

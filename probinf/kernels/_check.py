@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from probinf._arguments import is_count
 from probinf._measure import Guarantee, MeaningError, Measure
 from probinf._sampler import Sampler
 
@@ -38,7 +39,7 @@ def target_of(sampler: Sampler, who: str) -> Measure:
 
 def check_particles(n: int, least: int, who: str) -> None:
     """Raises: ValueError for fewer than `least` particles."""
-    if n < least:
+    if not is_count(n, least):
         raise ValueError(f"{who} needs n >= {least} particles, got {n}")
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
+from probinf._arguments import is_count
 from probinf._chains import CachedKernel
 from probinf._choice import check_key, flip
 from probinf._measure import Factor, Measure, as_factor, as_measure
@@ -61,7 +62,7 @@ class HamiltonianMonteCarlo(CachedKernel):
         """Rejects what cannot be compiled, and trajectories of no length."""
         if not self.target.traceable:
             raise TypeError(f"HamiltonianMonteCarlo is compiled, but '{self.target.name}' runs on the host")
-        if self.steps < 1:
+        if not is_count(self.steps):
             raise ValueError(f"HamiltonianMonteCarlo needs steps >= 1, got {self.steps}")
 
     def start(self, x: PyTree) -> HamiltonianState:

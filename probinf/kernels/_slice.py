@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key, choice, uniform_cells
 from probinf._measure import Factor, Measure, as_factor, as_measure
 from probinf._sampler import Kernel
@@ -53,7 +54,7 @@ class IntegerSlice(Kernel):
         """Rejects what cannot be compiled, and windows that hold nothing."""
         if not self.target.traceable:
             raise TypeError(f"IntegerSlice is compiled, but '{self.target.name}' runs on the host: Reweight by it")
-        if self.width < 1 or self.max_windows < 1:
+        if not is_count(self.width) or not is_count(self.max_windows):
             raise ValueError(
                 f"IntegerSlice needs width >= 1 and max_windows >= 1, got {self.width} and {self.max_windows}"
             )

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import choice
 from probinf._measure import Distribution, MeaningError
 from probinf.lm._protocol import Generation, LanguageModel
@@ -47,7 +48,7 @@ class Continue(Distribution):
         *,
         name: str = "continue",
     ) -> None:
-        if tokens_per_step < 1:
+        if not is_count(tokens_per_step):
             raise ValueError(f"tokens_per_step must be at least 1, got {tokens_per_step}.")
         if not isinstance(temperature, jax.core.Tracer) and not float(temperature) > 0:
             raise ValueError(f"The temperature must be positive, got {temperature}: use a small one to be greedy.")

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._measure import Distribution
 from probinf.lm._protocol import Generation, LanguageModel
 
@@ -49,7 +50,7 @@ class Prompt(Distribution):
             raise ValueError(
                 f"Token identifiers must lie in [0, {lm.vocabulary_size}), got {ids.min()} to {ids.max()}."
             )
-        if max_new_tokens < 1:
+        if not is_count(max_new_tokens):
             raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens}.")
         limit = lm.context_length
         if limit is not None and ids.size + max_new_tokens > limit:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._measure import Distribution
 from probinf.lm._continue import Continue
 from probinf.lm._greedy import Greedy
@@ -54,7 +55,7 @@ class Reasoning(eqx.Module):
         temperature: float | Float[Array, ""] = 1.0,
         skip_finished: bool = True,
     ) -> None:
-        if max_steps < 1:
+        if not is_count(max_steps):
             raise ValueError(f"a solution has at least one step, got max_steps={max_steps}")
         if not isinstance(reward, Reward):
             raise TypeError(f"expected a Reward, got {type(reward).__name__}: wrap a function in RewardFunction")

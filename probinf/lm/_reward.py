@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from probinf._arguments import floating
 from probinf.lm._protocol import Generation
 
 
@@ -47,7 +48,11 @@ class RewardFunction(Reward):
 
 
 def log_odds_of(r: Float[Array, "..."]) -> Float[Array, "..."]:
-    """log(r / (1 - r)); NaN where r is not a probability."""
+    """log(r / (1 - r)); NaN where r is not a probability.
+
+    Raises: TypeError for complex numbers and text.
+    """
+    r = floating("r", r)
     inside = (r >= 0) & (r <= 1)
     safe = jnp.where(inside, r, 0.5)
     return jnp.where(inside, jnp.log(safe) - jnp.log1p(-safe), jnp.nan)

@@ -13,6 +13,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key
 from probinf._measure import Measure
 from probinf._particles import Particles, take_lanes
@@ -39,7 +40,7 @@ class Spawn(Sampler):
 
     def __check_init__(self):
         """Rejects a population of nobody."""
-        if self.n < 1:
+        if not is_count(self.n):
             raise ValueError(f"Spawn needs at least one copy of a lane, got n={self.n}")
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, SpawnInfo]:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._measure import Distribution, Factor
 from probinf._primitives import Draw, Map, Reweight
 from probinf._sampler import Sampler
@@ -51,7 +52,7 @@ class Traced(eqx.Module):
 
     def __check_init__(self):
         """Rejects a program without a trace, or whose checkpoints are not counted."""
-        if self.length < 1:
+        if not is_count(self.length):
             raise ValueError(f"a trace needs at least one coordinate, got length={self.length}")
         weights, used = self._shape.log_weights.shape, self._shape.used.shape
         if len(weights) != 1 or weights != used or weights[0] < 1:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import real
 from probinf.resampling._ess import effective_sample_size
 from probinf.resampling._scheme import Scheme
 
@@ -13,6 +14,7 @@ from probinf.resampling._scheme import Scheme
 def ess_below(log_weights: Float[Array, " N"], threshold: float | Float[Array, ""]) -> Bool[Array, ""]:
     """Whether the effective sample size is below `threshold * N`; False for a dead cloud: nothing can mend
     it."""
+    threshold = real("threshold", threshold, "")
     ess = effective_sample_size(log_weights)
     return (ess > 0) & (ess < threshold * log_weights.shape[0])
 

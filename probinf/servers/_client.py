@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
+from probinf._arguments import is_count
 from probinf.servers._dialects import dialect_of
 from probinf.servers._endpoint import Answer, Endpoint
 from probinf.servers._errors import Failure
@@ -124,7 +125,7 @@ class CompletionClient:
         if not all(prompts):
             raise ValueError(f"prompt {list(prompts).index('')} is empty: a completion needs a text to go on from")
         stop = list(stop)
-        if max_tokens < 1 or not temperature >= 0:
+        if not is_count(max_tokens) or not temperature >= 0:
             raise ValueError(
                 f"max_tokens must be at least 1 and the temperature not negative: {max_tokens}, {temperature}"
             )

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
+from probinf._arguments import is_count
 from probinf.servers._errors import Failure, MalformedAnswer
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ class Endpoint:
     ) -> None:
         if not (timeout > 0 and patience > 0 and backoff >= 0):
             raise ValueError(f"timeout and patience must be positive, got {timeout} and {patience} (backoff {backoff})")
-        if retries < 0 or connections < 1:
+        if not is_count(retries, 0) or not is_count(connections):
             raise ValueError(f"retries must be at least 0 and connections at least 1, got {retries} and {connections}")
         httpx = _httpx()
         self.base_url = _checked_url(httpx, base_url)

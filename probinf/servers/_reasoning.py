@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._measure import Distribution, MeaningError
 from probinf.servers._errors import Failure, ServerError
 from probinf.servers._rewards import TextReward
@@ -87,7 +88,7 @@ class RemoteReasoning(eqx.Module):
         spare_rounds: int = 3,
         seeded: bool | None = None,
     ) -> None:
-        if max_steps < 1 or max_tokens_per_step < 1 or spare_rounds < 0:
+        if not is_count(max_steps) or not is_count(max_tokens_per_step) or not is_count(spare_rounds, 0):
             raise ValueError(
                 f"max_steps and max_tokens_per_step must be at least 1 and spare_rounds at least 0, got {max_steps}, "
                 f"{max_tokens_per_step} and {spare_rounds}"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from probinf._arguments import is_count
 from probinf.servers._dialects import DIALECTS
 from probinf.servers._engine import Engine, Written
 
@@ -64,7 +65,7 @@ class ModelServer:
         aliases: Sequence[str] = (),
         queue: int = _QUEUE,
     ) -> None:
-        if queue < 1:
+        if not is_count(queue):
             raise ValueError(f"the queue must hold at least 1 request, got {queue}")
         self.engine, self.reward, self.aliases, self.queue = engine, reward, tuple(aliases), queue
         self._scoring = threading.Lock()

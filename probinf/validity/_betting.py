@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from probinf._arguments import floating, real, whole
+
 
 @eqx.filter_jit
 def log_wealth_of_categories(x: Int[Array, " R"], log_p: Float[Array | np.ndarray, " K"]) -> Float[Array, " R"]:
@@ -21,7 +23,9 @@ def log_wealth_of_categories(x: Int[Array, " R"], log_p: Float[Array | np.ndarra
     Source: Krichevsky and Trofimov, IEEE Transactions on Information Theory 27 (1981); Shafer, Journal of the Royal
     Statistical Society A 184 (2021).
     """
-    log_p = jax.nn.log_softmax(jnp.asarray(log_p, float))
+    x, log_p = whole("x", x, "draws"), jax.nn.log_softmax(real("log_p", log_p, "categories"))
+    if not log_p.size:
+        raise ValueError("a bet needs at least one category, got none")
     possible = log_p > -jnp.inf
     count, size = jnp.sum(possible), log_p.shape[0]
 
@@ -45,6 +49,7 @@ def log_wealth_of_ranks(ranks: Int[Array, " R"], outcomes: int, *, cells: int = 
 
     Raises: ValueError for fewer than two cells or outcomes.
     """
+    ranks = whole("ranks", ranks, "draws")
     size = cell_count(outcomes, cells)
     return log_wealth_of_categories(cell_of(ranks, outcomes, size), np.log(cell_probabilities(outcomes, size)))
 
@@ -55,6 +60,7 @@ def samples_to_alarm(log_wealth: Float[Array, " R"], alpha: float = 1e-3) -> Int
     Law: where the tested claim is true, P(the result is not -1) <= alpha, for any number of draws. A wealth that is NaN
     alarms: a claim that cannot be judged has not passed.
     """
+    log_wealth, alpha = floating("log_wealth", log_wealth, "draws"), real("alpha", alpha, "", low=0, high=1)
     reached = ~(log_wealth < -jnp.log(alpha))
     return jnp.where(jnp.any(reached), jnp.argmax(reached) + 1, -1).astype(jnp.int32)
 

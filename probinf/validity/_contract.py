@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from scipy import stats
 
+from probinf._arguments import alike, floating, real, whole
 from probinf._choice import check_key
 from probinf._particles import Particles, spawn
 from probinf._sampler import Info, Sampler
@@ -112,6 +113,9 @@ def check_ladder(
     Promised: they increase strictly from above 0 and end at exactly 1; every rung but the last hits the target, and the
     last stays above it. A ladder without rungs ends at 0.
     """
+    # Looked at as JAX arrays, read in full precision below.
+    alike(temperatures=floating("temperatures", temperatures, "rungs"), ess=floating("ess", ess, "rungs"))
+    real("target", target, "", low=0, high=1)
     betas = np.concatenate([[0.0], np.asarray(temperatures, np.float64)])
     sizes = np.asarray(ess, np.float64)
     steps = np.diff(betas)
@@ -126,6 +130,7 @@ def check_ladder(
 
 def check_weights(cloud: Particles) -> ContractReport:
     """Checks that the normalized weights sum to one; those of a dead cloud are all zero, which is kept too."""
+    floating("log_weights", cloud.log_weights, "lanes")
     total = float(np.sum(np.asarray(cloud.normalized_weights, np.float64)))
     dead = total == 0.0 and not bool(cloud.log_z > -np.inf)
     return ContractReport(weights=0.0 if dead else abs(total - 1.0))
@@ -135,7 +140,8 @@ def check_ancestors(
     log_weights: Float[np.ndarray, " N"] | Float[Array, " N"], ancestors: Int[np.ndarray, " M"] | Int[Array, " M"]
 ) -> ContractReport:
     """Checks that all ancestors are lanes, and that none of weight zero has offspring; a dead cloud may keep itself."""
-    log_weights, ancestors = np.asarray(log_weights), np.asarray(ancestors)
+    log_weights = np.asarray(floating("log_weights", log_weights, "lanes"))
+    ancestors = np.asarray(whole("ancestors", ancestors, "lanes"))
     inside = (ancestors >= 0) & (ancestors < len(log_weights))
     alive = bool(np.any(log_weights > -np.inf))
     heirs = float(np.sum(log_weights[ancestors[inside]] == -np.inf)) if alive else 0.0

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
+
+from probinf._arguments import real
 
 # Bets are this fraction of the largest admissible one: a wealth of zero could never recover.
 _CAUTION = 0.5
+# Draws may be outside their bounds by this much of the upper one, and no more.
+_ROUNDING = 1e-4
 
 
 def log_wealth_of_mean(
@@ -19,8 +24,16 @@ def log_wealth_of_mean(
     P(it ever reaches 1/alpha) <= alpha, however often and whenever one looks. Half the stake is bet on a larger
     mean, half on a smaller one; each bet is the predictable plug-in of the draws before it.
 
+    Raises: ValueError for draws outside [0, upper], and for a mean that is not strictly inside, unless traced.
+
     Source: Waudby-Smith & Ramdas, "Estimating means of bounded random variables by betting" (arXiv 2010.09686).
     """
+    x = real("x", x, "draws")
+    mean, upper = real("mean", mean, ""), real("upper", upper, "", low=0, finite=True)
+    if not isinstance(mean, Tracer) and not isinstance(upper, Tracer) and not 0 < float(mean) < float(upper):
+        raise ValueError(f"a bet needs a mean strictly inside (0, upper), got mean={mean:g} and upper={upper:g}")
+    if not isinstance(x, Tracer) and not isinstance(upper, Tracer):
+        real("x", x, low=-_ROUNDING * float(upper), high=(1 + _ROUNDING) * float(upper))
     scaled, centre = x / upper, mean / upper
 
     def bet(carry: tuple, value: Array) -> tuple[tuple, Array]:

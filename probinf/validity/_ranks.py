@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import count, whole
 from probinf._choice import check_key, choice
 from probinf._measure import Distribution
 from probinf.validity._betting import cell_count, cell_of, cell_probabilities, log_wealth_of_ranks
@@ -24,10 +26,19 @@ class RankCheck(eqx.Module):
 
     Law: under the claim the replicates are independent and every column is uniform; columns of one replicate depend on
     each other, which `log_wealth` and `p_value` allow for.
+
+    Raises: ValueError for fewer than two outcomes, no ranks, and ranks outside 0 to outcomes - 1.
     """
 
-    ranks: Int[Array, "R S"]
+    ranks: Int[Array, "R S"] = eqx.field(converter=partial(whole, "ranks", axes="replicates statistics"))
     outcomes: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        """Rejects what are no ranks."""
+        count("outcomes", self.outcomes, least=2)
+        whole("ranks", self.ranks, low=0, high=self.outcomes - 1)
+        if not self.ranks.size:
+            raise ValueError(f"a check of ranks needs at least one replicate, got shape {self.ranks.shape}")
 
     @eqx.filter_jit
     def log_wealth(self, *, cells: int = 16) -> Float[Array, " R"]:
@@ -111,9 +122,9 @@ def draw_joint(key: PRNGKeyArray, prior: Distribution, simulate: Simulate) -> tu
 
 def check_counts(**counts: tuple[int, int]) -> None:
     """Raises: ValueError for a count below the least that a test can use; each name is given a pair of both."""
-    for name, (count, least) in counts.items():
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < least:
-            raise ValueError(f"the test needs {name} >= {least}, got {name}={count!r}")
+    for name, (given, least) in counts.items():
+        if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < least:
+            raise ValueError(f"the test needs {name} >= {least}, got {name}={given!r}")
 
 
 @eqx.filter_jit

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from probinf._arguments import is_count
+
 
 class Prototypes(eqx.Module):
     """What is known of C classes in D features: precisions, precision-weighted sums, and Dirichlet counts.
@@ -52,7 +54,7 @@ def prototypes(
 
     Raises: ValueError for fewer than one class, or variances and concentrations that are not positive.
     """
-    if classes < 1 or min(noise, prior_variance, concentration) <= 0:
+    if not is_count(classes) or min(noise, prior_variance, concentration) <= 0:
         raise ValueError(
             "prototypes need at least one class and positive noise, prior_variance and concentration, got "
             f"{classes}, {noise}, {prior_variance} and {concentration}"

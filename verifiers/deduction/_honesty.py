@@ -16,6 +16,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from probinf import Draw, Factor, Verified
+from probinf._arguments import alike, whole
 from probinf._measure import Distribution
 from probinf.verifiers.deduction._horn import Claim, Entailment, HornTheory
 
@@ -95,6 +96,10 @@ def honesty_report(answers: Int[Array, " questions"], honest: Int[Array, " quest
 
     Raises: ValueError for any other number, where the numbers are concrete.
     """
+    answers, honest = whole("answers", answers, "questions"), whole("honest", honest, "questions")
+    alike(answers=answers, honest=honest)
+    if not answers.size:
+        raise ValueError("a report needs at least one question, got none")
     for name, given in (("answers", answers), ("honest", honest)):
         if not isinstance(given, Tracer) and not np.isin(np.asarray(given), (0, 1, ABSTAIN)).all():
             raise ValueError(f"{name} are 0, 1 or ABSTAIN, which is {ABSTAIN}, got {np.asarray(given)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int
+
+from probinf._arguments import mask, whole
 
 _ATOM = re.compile(r"[A-Za-z_]\w*")
 
@@ -46,8 +49,8 @@ class HornTheory(eqx.Module):
     formulae.
     """
 
-    premises: Bool[Array, "clauses atoms"] = eqx.field(converter=jnp.asarray)
-    conclusions: Int[Array, " clauses"] = eqx.field(converter=jnp.asarray)
+    premises: Bool[Array, "clauses atoms"] = eqx.field(converter=partial(mask, "premises", axes="clauses atoms"))
+    conclusions: Int[Array, " clauses"] = eqx.field(converter=partial(whole, "conclusions", axes="clauses"))
     names: tuple[str, ...] = eqx.field(static=True, default=())
 
     def __check_init__(self):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf.verifiers.deduction._honesty import ABSTAIN
 from probinf.verifiers.deduction._horn import HornTheory
 
@@ -40,7 +41,7 @@ def deduction_task(
 
     Raises: ValueError for a depth below one, or a negative number of distractors.
     """
-    if depth < 1 or distractors < 0:
+    if not is_count(depth) or not is_count(distractors, 0):
         raise ValueError(f"a task needs a depth of one or more and no negative number of distractors, got {depth} and "
                          f"{distractors}")  # fmt: skip
     keys = jax.random.split(key, 5)

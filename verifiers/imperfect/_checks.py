@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
+
+from probinf._arguments import floating
 
 # Sums of many single-precision weights are off by this much and no more.
 _ROUNDING = 1e-5
 
 
 def as_float(x: Any) -> Array:
-    """Numbers as a floating-point array: integers would have no gradient."""
-    x = np.asarray(x) if isinstance(x, (list, tuple)) else x
-    return jnp.asarray(x, jnp.result_type(x, float))
+    """Numbers as a floating-point array: integers would have no gradient.
+
+    Raises: TypeError for complex numbers and text.
+    """
+    return floating("rates, counts and numbers of attempts", x)
 
 
 def check_rates(name: str, values: Array) -> None:
@@ -100,8 +103,11 @@ def as_attempts(attempts: Any, *, least: int = 0) -> Float[Array, "*K"]:
 
     Raises: ValueError for concrete ones below `least`, and ones that are no whole numbers.
     """
+    found = as_float(attempts)
     if not isinstance(attempts, Tracer):
         values = np.asarray(attempts)
+        if not values.size:
+            raise ValueError("there is no number of attempts: pass at least one")
         if not np.all(values >= least) or not np.all(np.floor(values) == values):
             raise ValueError(f"the number of attempts must be a whole number of at least {least}, got {attempts}")
-    return as_float(attempts)
+    return found

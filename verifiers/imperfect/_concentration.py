@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf._arguments import count, real
 from probinf._chains import sample_chains
 from probinf._choice import check_key
 from probinf._measure import Factor
@@ -125,6 +126,7 @@ def sample_concentrations(
     Raises: TypeError for a legacy key; ValueError for fewer than one draw.
     """
     check_key(key)
+    draws, chains = count("draws", draws), count("chains", chains)
     rows = jnp.stack([counts.correct, counts.wrong, counts.rejected], axis=1)
     mode, hessian = newton(lambda theta: -log_posterior(theta, rows), jnp.zeros(3, rows.dtype))
     # hessian = L L^T, so columns of L^-T have unit length in it.
@@ -137,7 +139,13 @@ def sample_concentrations(
 
 
 def credible_interval(draws: Float[Array, "draws *K"], *, level: float = 0.95) -> Interval:
-    """The interval between the quantiles of draws."""
+    """The interval between the quantiles of draws.
+
+    Raises: ValueError for a level outside (0, 1), no draws, and NaN among them.
+    """
     _check_level(level)
+    draws = real("draws", draws)
+    if not draws.ndim or not draws.shape[0]:
+        raise ValueError(f"quantiles need draws [draws, ...], got shape {draws.shape}")
     ends = jnp.quantile(draws, jnp.asarray([(1 - level) / 2, (1 + level) / 2], draws.dtype), axis=0)
     return Interval(ends[0], ends[1])

@@ -40,6 +40,16 @@ class DirichletCounts(TaskPopulation):
     def __init__(self, concentration: Any, counts: Any = None, weights: Any = None):
         self.concentration = as_float(concentration)
         self.counts = jnp.zeros((1, 3), self.concentration.dtype) if counts is None else as_float(counts)
+        if (
+            self.counts.ndim != 2
+            or not self.counts.size
+            or self.counts.shape[1] != 3
+            or self.concentration.shape != (3,)
+        ):
+            raise ValueError(
+                "a concentration [3] and counts [tasks, 3] of at least one task are needed, got shapes "
+                f"{self.concentration.shape} and {self.counts.shape}"
+            )
         n = self.counts.shape[0]
         self.weights = jnp.full(n, 1 / n, self.concentration.dtype) if weights is None else as_float(weights)
 

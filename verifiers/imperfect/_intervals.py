@@ -11,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from probinf._arguments import alike, real
 from probinf._choice import check_key
 from probinf.verifiers.imperfect._checks import as_float, as_scores, check_number, check_part
 from probinf.verifiers.imperfect._counts import SampleCounts
@@ -97,6 +98,8 @@ def task_interval(
     # Infinity times an error that underflowed would be no number.
     lower = jnp.where(jnp.isinf(high), -jnp.sign(high) * jnp.inf, mean - high * error)
     upper = jnp.where(jnp.isinf(low), -jnp.sign(low) * jnp.inf, mean - low * error)
+    if bounds is not None and (len(bounds) != 2 or not bounds[0] < bounds[1]):
+        raise ValueError(f"bounds are a lower end and a larger upper one, got {bounds}")
     least, most = (flat[0], flat[0]) if bounds is None else _bounds_of_equal(flat, level, *bounds)
     lower, upper = jnp.where(_equal(flat), least, lower), jnp.where(_equal(flat), most, upper)
     if bounds is not None:
@@ -139,8 +142,12 @@ def plausible_attempts(band: Interval) -> Bool[Array, " K"]:
     """Which K may be the best, as far as a simultaneous band tells: those that reach the highest lower end.
 
     Law: holds every best K with at least the probability of the band.
+
+    Raises: ValueError for ends that are NaN, or are not two arrays [K].
     """
-    return band.upper >= jnp.max(band.lower)
+    lower, upper = real("lower ends", band.lower, "attempts"), real("upper ends", band.upper, "attempts")
+    alike(lower=lower, upper=upper)
+    return upper >= jnp.max(lower)
 
 
 def ceiling_bounds(counts: SampleCounts) -> Interval:

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
+from probinf._arguments import real
+
 # So many attempts are looked at one by one where the sign of dU may still change more than once.
 _SCAN = 1_000_000
 
@@ -125,6 +127,12 @@ def optimal_attempts_of_two_types(acceptance: Float[Array, " 2"], first: Float[A
 
     Source: as in the appendix on utility of arXiv 2411.17501, with the survival of each type under its prior.
     """
+    acceptance, first = (
+        real("acceptance", acceptance, "types", low=0, high=1),
+        real("first", first, "types", finite=True),
+    )
+    if acceptance.shape != (2,) or first.shape != (2,):
+        raise ValueError(f"two types of task are two numbers each, got shapes {acceptance.shape} and {first.shape}")
     if not isinstance(acceptance, Tracer) and not float(acceptance[0]) > float(acceptance[1]):
         raise ValueError(f"the first type must be accepted more often than the second, got {acceptance}: swap them")
     if not isinstance(first, Tracer) and float(first[0]) < 0 < float(first[1]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from probinf._arguments import real
 from probinf.verifiers.imperfect._checks import as_float
 from probinf.verifiers.imperfect._newton import newton
 
@@ -22,10 +24,12 @@ class PowerLaw(eqx.Module):
 
     It belongs to a perfect verifier and tasks whose difficulty has no end. With false positives what is *accepted*
     reaches one exponentially fast, and what is *correct* stops at the ceiling: the law is of neither.
+
+    Raises: ValueError for numbers above zero, and NaN.
     """
 
-    a: Float[Array, ""]
-    b: Float[Array, ""]
+    a: Float[Array, ""] = eqx.field(converter=partial(real, "a", axes="", high=0.0))
+    b: Float[Array, ""] = eqx.field(converter=partial(real, "b", axes="", high=0.0))
 
     def __repr__(self) -> str:
         """With the numbers, where equinox shows shapes."""

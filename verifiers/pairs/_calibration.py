@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from probinf._arguments import real
 from probinf.verifiers.pairs._checks import as_rows, check_beta, check_bins, check_not_negative, check_unit
 
 
@@ -73,12 +73,13 @@ def covered(
     Law: if calibrated and floor = 0, at least 1 - beta of them on average, also within any event that depends on the
     model's outputs alone; where the variance is zero the error is, and counts as covered.
 
-    Raises: ValueError for a beta outside (0, 1), shapes that differ, and a variance below zero.
+    Raises: ValueError for a beta outside (0, 1), shapes that differ, a variance or floor below zero, and NaN.
 
     Source: arXiv 2402.08733, section 4.1.
     """
     check_beta(beta)
-    variance, error = (jnp.asarray(np.asarray(x) if isinstance(x, list) else x) for x in (variance, error))
+    variance, error = real("variance", variance), real("error", error)
+    floor = real("floor", floor, "", low=0)
     if variance.shape != error.shape:
         raise ValueError(f"variance and error must have one shape, got {variance.shape} and {error.shape}")
     check_not_negative("variance", variance)

@@ -10,6 +10,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
+from probinf._arguments import floating, whole
+
 # Sums of single-precision probabilities are off by this much and no more.
 _ROUNDING = 1e-4
 # Classes are numbered by 32-bit integers.
@@ -37,7 +39,7 @@ def as_rows(**columns: Any) -> tuple[Array, ...]:
 
     Raises: ValueError for other shapes, no rows, and concrete numbers that are not finite.
     """
-    arrays = {name: jnp.asarray(np.asarray(x) if isinstance(x, list | tuple) else x) for name, x in columns.items()}
+    arrays = {name: floating(name, x) for name, x in columns.items()}
     shapes = [x.shape for x in arrays.values()]
     if len(set(shapes)) > 1 or len(shapes[0]) != 1 or shapes[0] == (0,):
         names = " and ".join(arrays)
@@ -47,7 +49,7 @@ def as_rows(**columns: Any) -> tuple[Array, ...]:
     for name, x in arrays.items():
         if not isinstance(x, Tracer) and not np.all(np.isfinite(np.asarray(x, float))):
             raise ValueError(f"{name} must be finite, got NaN or infinity: leave out the rows that were not measured")
-    return tuple(x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(float) for x in arrays.values())
+    return tuple(arrays.values())
 
 
 def check_unit(name: str, x: Array) -> None:
@@ -104,7 +106,7 @@ def check_chains(states: int, length: int, components: int) -> None:
 
 def check_beta(beta: float | Float[Array, ""]) -> None:
     """Raises ValueError for a rate outside (0, 1)."""
-    if isinstance(beta, Tracer):
+    if isinstance(floating("a rate (alpha, beta)", beta, ""), Tracer):
         return
     if not 0 < beta < 1:
         raise ValueError(f"a rate (alpha, beta) lies in (0, 1), got {beta}")
@@ -171,8 +173,8 @@ def check_responses(responses: Int[np.ndarray | Array, "N k"], classes: int) -> 
     That is: fewer than two for each input, classes that do not exist, a single class in all, and a column that is a
     copy of another, after which everything looks knowable. Copies of some rows only are not found.
     """
-    found = np.asarray(responses)
-    if found.ndim != 2 or found.shape[1] < 2:
+    found = np.asarray(whole("responses", responses))
+    if found.ndim != 2 or found.shape[1] < 2 or not len(found):
         raise ValueError(
             f"each input needs two or more responses [N, k], got shape {found.shape}: one for each cannot tell what is "
             "unknown from what is random"

@@ -119,6 +119,8 @@ class PairVerifier(Factor):
     have no probability under the truth, provided that answers were chosen by what the model puts out. An answer that
     something better informed chose (a proof, a unit test) is not covered.
 
+    Raises: ValueError for a beta outside (0, 1).
+
     Source: arXiv 2402.08733, section 4.1.
     """
 
@@ -126,6 +128,10 @@ class PairVerifier(Factor):
     answer: Callable[[Any], Int[Array, ""]]
     beta: float | Float[Array, ""]
     name: str = eqx.field(static=True, default="pair verifier")
+
+    def __check_init__(self):
+        """Rejects what is no rate."""
+        check_beta(self.beta)
 
     def log_density(self, x: Any) -> Float[Array, ""]:
         """0 where the answer is admitted, else -inf."""

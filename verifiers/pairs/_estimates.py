@@ -7,6 +7,11 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from probinf._arguments import alike, mask, real
+
+# Single-precision probabilities may be outside [0, 1] by this much and no more.
+_ROUNDING = 1e-4
+
 
 def squared_error_from_pairs(
     probability: Float[Array, "*batch"], first: Bool[Array, "*batch"], second: Bool[Array, "*batch"]
@@ -15,7 +20,12 @@ def squared_error_from_pairs(
 
     Law: unbiased: its mean given the input is (p - p(y | x))^2, if the responses are independent given the input.
     Single values may be negative.
+
+    Raises: ValueError for probabilities outside [0, 1], and shapes that differ.
     """
+    probability = real("probability", probability, low=-_ROUNDING, high=1 + _ROUNDING)
+    first, second = mask("first", first), mask("second", second)
+    alike(probability=probability, first=first, second=second)
     return (probability - first) * (probability - second)
 
 
@@ -31,6 +41,7 @@ def squared_error_from_counts(
     Raises: ValueError for fewer than two annotators of a concrete number, for one alone makes no pair, and for counts
         above the annotators.
     """
+    probability = real("probability", probability, low=-_ROUNDING, high=1 + _ROUNDING)
     if not isinstance(count, Tracer) and not isinstance(annotators, Tracer):
         said, asked = np.asarray(count), np.asarray(annotators)
         # Written so that NaN fails too.

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from probinf._arguments import real, whole
 from probinf.verifiers.pairs._checks import as_rows, check_beta, check_not_negative, check_range, check_unit
 from probinf.verifiers.pairs._estimates import squared_error_from_pairs
 
@@ -69,6 +70,8 @@ def error_ratio_bounds(
     Source: arXiv 2402.08733, section 4.2, which states two classes.
     """
     check_beta(alpha)
+    probability, variance = real("probability", probability, low=0, high=1), real("variance", variance)
+    first, second = whole("first", first), whole("second", second)
     if (
         probability.ndim != 2
         or probability.shape != variance.shape
@@ -92,9 +95,13 @@ def half_width(
     """Half the width of the interval about p that holds the truth with probability 1 - beta.
 
     Law: that of `error_ratio_bound`, with the same floor.
+
+    Raises: ValueError for a bound, a variance or a floor below zero, NaN, and a beta outside (0, 1).
     """
     check_beta(beta)
-    return jnp.sqrt(bound * jnp.maximum(variance, floor) / beta)
+    bound, variance = real("bound", bound, "", low=0), real("variance", variance)
+    check_not_negative("variance", variance)
+    return jnp.sqrt(bound * jnp.maximum(variance, real("floor", floor, "", low=0)) / beta)
 
 
 def mean_upper_bound(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from probinf._arguments import floating
 from probinf.verifiers.pairs._checks import check_chains, check_probabilities
 from probinf.verifiers.pairs._heads import Head
 from probinf.verifiers.pairs._prediction import CovariancePrediction, Mixture
@@ -24,9 +27,9 @@ class MarkovMixture(CovariancePrediction):
         are 32-bit numbers.
     """
 
-    log_weights: Float[Array, " M"] = eqx.field(converter=jnp.asarray)
-    log_start: Float[Array, "M S"] = eqx.field(converter=jnp.asarray)
-    log_transitions: Float[Array, "M T-1 S S"] = eqx.field(converter=jnp.asarray)
+    log_weights: Float[Array, " M"] = eqx.field(converter=partial(floating, "log_weights"))
+    log_start: Float[Array, "M S"] = eqx.field(converter=partial(floating, "log_start"))
+    log_transitions: Float[Array, "M T-1 S S"] = eqx.field(converter=partial(floating, "log_transitions"))
 
     def __check_init__(self):
         """Rejects what is no mixture of chains."""

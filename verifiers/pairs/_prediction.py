@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import abc
+from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from probinf._arguments import floating
 from probinf.verifiers.pairs._checks import check_covariance, check_gate, check_probabilities
 
 
@@ -78,12 +80,15 @@ class Moments(CovariancePrediction):
     Raises: ValueError for probabilities that do not sum to one, fewer than two classes, and negative variances.
     """
 
-    given_probabilities: Float[Array, " K"] = eqx.field(converter=jnp.asarray)
-    given_covariance: Float[Array, "K K"] = eqx.field(converter=jnp.asarray)
+    given_probabilities: Float[Array, " K"] = eqx.field(converter=partial(floating, "given_probabilities"))
+    given_covariance: Float[Array, "K K"] = eqx.field(converter=partial(floating, "given_covariance"))
 
     def __check_init__(self):
         """Rejects what is no pair of moments."""
         check_probabilities(self.given_probabilities)
+        p, covariance = self.given_probabilities.shape, self.given_covariance.shape
+        if covariance != (*p, p[-1]):
+            raise ValueError(f"probabilities {p} need a covariance {(*p, p[-1])}, got shape {covariance}")
         check_covariance(self.given_covariance)
 
     @property
@@ -106,11 +111,14 @@ class Mixture(CovariancePrediction):
     Raises: ValueError for fewer than two classes, and weights or components that do not sum to one.
     """
 
-    log_weights: Float[Array, " M"] = eqx.field(converter=jnp.asarray)
-    log_components: Float[Array, "M K"] = eqx.field(converter=jnp.asarray)
+    log_weights: Float[Array, " M"] = eqx.field(converter=partial(floating, "log_weights"))
+    log_components: Float[Array, "M K"] = eqx.field(converter=partial(floating, "log_components"))
 
     def __check_init__(self):
         """Rejects what does not sum to one."""
+        weights, components = self.log_weights.shape, self.log_components.shape
+        if components[:-1] != weights:
+            raise ValueError(f"weights [M] and components [M, K] must agree, got shapes {weights} and {components}")
         check_probabilities(jnp.exp(self.log_weights), least=1)
         check_probabilities(jnp.exp(self.log_components))
 
@@ -156,8 +164,8 @@ class Dirichlet(CovariancePrediction):
     Raises: ValueError for probabilities that do not sum to one, and a gate outside [0, 1].
     """
 
-    given_probabilities: Float[Array, " K"] = eqx.field(converter=jnp.asarray)
-    gate: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    given_probabilities: Float[Array, " K"] = eqx.field(converter=partial(floating, "given_probabilities"))
+    gate: Float[Array, ""] = eqx.field(converter=partial(floating, "gate"))
 
     def __check_init__(self):
         """Rejects what is no urn."""
@@ -173,6 +181,8 @@ class Dirichlet(CovariancePrediction):
     def covariance(self) -> Float[Array, "K K"]:
         """That of a Dirichlet distribution of total concentration 1 / gate - 1."""
         p = self.probabilities
+        if p.ndim != 1:
+            raise ValueError(f"a batch of predictions is read under jax.vmap, got probabilities of shape {p.shape}")
         return self.gate * (jnp.diag(p) - jnp.outer(p, p))
 
     def log_probability(self, responses: Int[Array, " k"]) -> Float[Array, ""]:
@@ -198,7 +208,7 @@ class PairTable(CovariancePrediction):
     Source: arXiv 2402.08733, section 3 (theorem: a pair predictor that is calibrated is second-order calibrated).
     """
 
-    joint: Float[Array, "K K"] = eqx.field(converter=jnp.asarray)
+    joint: Float[Array, "K K"] = eqx.field(converter=partial(floating, "joint"))
 
     def __check_init__(self):
         """Rejects what is no joint distribution."""

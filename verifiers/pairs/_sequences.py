@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -12,6 +13,7 @@ from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from probinf._arguments import floating, is_count
 from probinf.verifiers.pairs._checks import check_candidates, check_log_scores, check_vocabulary
 from probinf.verifiers.pairs._prediction import EpistemicPrediction
 
@@ -36,8 +38,8 @@ class ScoredResponses(EpistemicPrediction):
     Source: arXiv 2402.08733, section 4.1.
     """
 
-    log_first: Float[Array, " K"] = eqx.field(converter=jnp.asarray)
-    log_repeat: Float[Array, " K"] = eqx.field(converter=jnp.asarray)
+    log_first: Float[Array, " K"] = eqx.field(converter=partial(floating, "log_first"))
+    log_repeat: Float[Array, " K"] = eqx.field(converter=partial(floating, "log_repeat"))
 
     def __check_init__(self):
         """Rejects what are no log-probabilities of different responses."""
@@ -153,7 +155,7 @@ class PairLanguageModel(nnx.Module):
         end: int,
         pad: int,
     ) -> None:
-        if slots < 1 or end == pad:
+        if not is_count(slots) or end == pad:
             raise ValueError(f"a response needs a slot, and an end ({end}) that is not the padding ({pad})")
         if min(end, pad) < 0:
             raise ValueError(f"tokens are numbered from 0: neither the end ({end}) nor the padding ({pad}) is below")

@@ -13,6 +13,7 @@ from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import whole
 from probinf.verifiers.pairs._checks import check_responses
 from probinf.verifiers.pairs._fit import Draw, PairModel, PairTraining, fit
 from probinf.verifiers.pairs._prediction import EpistemicPrediction, Mixture, PairTable
@@ -46,7 +47,12 @@ def response_loss(
     orders.
 
     Law: proper: its mean is least where the prediction is calibrated for k responses.
+
+    Raises: ValueError for no response.
     """
+    responses = whole("responses", responses)
+    if not responses.ndim or not responses.size:
+        raise ValueError(f"a loss needs at least one response, got shape {responses.shape}")
     if isinstance(prediction, PairTable | SequencePairs):
         both = prediction.log_probability(responses) + prediction.log_probability(responses[::-1])
         return -0.25 * both

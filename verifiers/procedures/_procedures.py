@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
+from probinf._arguments import is_count, whole
+
 Apply = Callable[[Int[Array, " width"], Int[Array, ""], int | Int[Array, ""]], Int[Array, " width"]]
 
 
@@ -76,7 +78,7 @@ def procedure_instance(key: PRNGKeyArray, name: str, *, steps: int, width: int =
     Raises: ValueError for an unknown procedure, no step, fewer than two places, or no symbol.
     """
     procedure = _named(name)
-    if steps < 1 or width < 2 or symbols < 1:
+    if not is_count(steps) or not is_count(width, 2) or not is_count(symbols):
         raise ValueError(f"an instance has a step, two places and a symbol or more, got {steps}, {width}, {symbols}")
     start_key, operation_key = jax.random.split(key)
     start = jax.random.randint(start_key, (width,), 1, symbols + 1)
@@ -120,7 +122,13 @@ def prefix_match(
     """Compares the first `count` states of `told` with all true ones.
 
     Law: prefix match length, prefix accuracy, sequential and final match of ProcBench.
+
+    Raises: TypeError or ValueError for what are no two tables of states of one width, with at least one state each.
     """
+    told, truth = whole("told", told, "states width"), whole("truth", truth, "steps width")
+    count = whole("count", count, "", low=0)
+    if told.shape[1] != truth.shape[1] or not len(told) or not len(truth):
+        raise ValueError(f"told and truth must hold states of one width, got shapes {told.shape} and {truth.shape}")
     steps = truth.shape[0]
     rows = max(steps, told.shape[0])
     padded = [jnp.pad(x, ((0, rows - x.shape[0]), (0, 0)), constant_values=-1) for x in (told, truth)]

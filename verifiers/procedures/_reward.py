@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from probinf._arguments import whole
 from probinf.lm import Generation
 
 
 def right_steps(
     tokens: Int[Array, " slots"], length: Int[Array, ""], truth: Int[Array, "steps width"]
 ) -> Bool[Array, ""]:
-    """Whether all tokens so far are those of the true states, one after the other; a text beyond the last is wrong."""
+    """Whether all tokens so far are those of the true states, one after the other; a text beyond the last is wrong.
+
+    Raises: TypeError or ValueError for what is no row of tokens, or no table of states.
+    """
+    tokens, length = whole("tokens", tokens, "slots"), whole("length", length, "", low=0)
+    truth = whole("truth", truth, "steps width")
     flat = truth.reshape(-1)
     slots = tokens.shape[0]
     wanted = jnp.pad(flat, (0, max(0, slots - flat.shape[0])), constant_values=-1)[:slots]
@@ -31,7 +39,7 @@ class StepReward(eqx.Module):
     Raises: ValueError for rewards outside [0, 1].
     """
 
-    truth: Int[Array, "steps width"] = eqx.field(converter=jnp.asarray)
+    truth: Int[Array, "steps width"] = eqx.field(converter=partial(whole, "truth", axes="steps width"))
     right: float = eqx.field(static=True, default=1.0)
     wrong: float = eqx.field(static=True, default=0.0)
 

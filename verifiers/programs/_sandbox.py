@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from probinf._arguments import is_count
 from probinf.verifiers.programs._limits import Limits
 from probinf.verifiers.programs._outcome import Outcome
 from probinf.verifiers.programs._worker import SandboxError, Worker
@@ -49,7 +50,7 @@ class Sandbox:
     """
 
     def __init__(self, limits: Limits = Limits(), *, workers: int = 1, layers: Sequence[str] = LAYERS):  # noqa: B008
-        if workers < 1:
+        if not is_count(workers):
             raise ValueError(f"workers must be at least 1, but it is {workers}")
         if unknown := sorted(set(layers) - set(LAYERS)):
             raise ValueError(f"unknown layers {unknown}: the layers are {list(LAYERS)}")

@@ -71,5 +71,5 @@ def test_lists_are_arrays():
 def test_parameters_are_shown():
     assert "alpha=Array(0.5" in repr(imperfect.BetaPopulation(0.5, 3.0))
     assert "2.5" in repr(imperfect.Payoff(1.0, 2.5)) and "-0.25" in repr(
-        imperfect.PowerLaw(jnp.ones(()), jnp.asarray(-0.25))
+        imperfect.PowerLaw(-jnp.ones(()), jnp.asarray(-0.25))
     )

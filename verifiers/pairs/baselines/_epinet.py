@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf.verifiers.pairs._fit import Draw, Fixed, PairModel, PairTraining, fit
 from probinf.verifiers.pairs._prediction import Mixture
 from probinf.verifiers.pairs.baselines._checks import check_samples
@@ -42,7 +43,7 @@ class EpinetNetwork(nnx.Module):
         hidden: int = 32,
         scale: float = 1.0,
     ) -> None:
-        if index < 1 or not scale > 0:
+        if not is_count(index) or not scale > 0:
             raise ValueError(f"an index has one entry or more and the scale is positive, got {index} and {scale}")
         self.trunk, self.index, self.classes, self.scale = trunk, index, classes, scale
         self.base = nnx.Linear(width, classes, rngs=rngs)

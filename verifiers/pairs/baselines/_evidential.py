@@ -13,6 +13,7 @@ from jax.scipy.special import digamma, gammaln
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import real, whole
 from probinf.verifiers.pairs._fit import Draw, PairModel, PairTraining, fit
 from probinf.verifiers.pairs._heads import Head
 from probinf.verifiers.pairs._prediction import Dirichlet
@@ -43,10 +44,12 @@ def evidential_loss(
     Law: exact in closed form. Not proper for the variance: its least value for a coin has a variance that says nothing
     of what the network cannot tell apart.
 
-    Raises: ValueError for a concrete gate of 0 or 1, at which there is no concentration; an `EvidentialHead` has none.
+    Raises: ValueError for a concrete gate of 0 or 1, at which there is no concentration; an `EvidentialHead` has none;
+    for a weight below zero or NaN, unless traced.
 
     Source: arXiv 1806.01768, equations 5 and 6, and the divergence after it.
     """
+    response, weight = whole("response", response, ""), real("weight", weight, "", low=0, finite=True)
     gate = prediction.gate
     if not isinstance(gate, Tracer) and not 0 < gate < 1:
         raise ValueError(f"a Dirichlet distribution has a gate in (0, 1), got {gate}")

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from probinf._arguments import real
 from probinf.verifiers.pairs._fit import Fixed
 
 _SQUARINGS = 5
@@ -17,7 +18,10 @@ def spectral_bound(kernel: Float[Array, "A B"]) -> Float[Array, ""]:
 
     Law: the Schatten norm of order 64: never below the value, and above it by a factor of rank^(1/64) at most, which is
     1.07 for rank 64. Power iteration, which the paper takes, comes from below and bounds nothing.
+
+    Raises: ValueError for what is no matrix of finite numbers, unless traced.
     """
+    kernel = real("kernel", kernel, "inputs outputs", finite=True)
     gram = kernel.T @ kernel if kernel.shape[0] > kernel.shape[1] else kernel @ kernel.T
     size = jnp.trace(gram)
     # A matrix of zeros stays one.
