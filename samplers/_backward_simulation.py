@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import is_count
 from probinf._choice import check_key, choice
 from probinf._measure import Measure
 from probinf._particles import Particles, add_log, take_lanes
@@ -132,7 +133,7 @@ def backward_simulation(
 
     Raises: ValueError for no rows, or fewer than one trajectory.
     """
-    if draws is not None and draws < 1:
+    if draws is not None and not is_count(draws):
         raise ValueError(f"backward_simulation needs draws >= 1, got {draws}")
     if proposal is None:
         forward = bootstrap_filter(model.initial(), model.transition, model.observation, rows, resample=resample)

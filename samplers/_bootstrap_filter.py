@@ -14,6 +14,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 from probinf._measure import Distribution, Factor
 from probinf._primitives import Draw, Resample, Reweight, Scan
@@ -65,7 +66,7 @@ def split_rows(xs: Any, who: str) -> tuple[Any, Any]:
 
     Raises: ValueError for no rows, or leaves of different lengths.
     """
-    lengths = {leaf.shape[0] for leaf in jax.tree.leaves(xs)}
+    lengths = {leaf.shape[0] if leaf.ndim else 0 for leaf in map(jnp.asarray, jax.tree.leaves(xs))}
     if len(lengths) != 1 or 0 in lengths:
         raise ValueError(f"{who} needs rows, the same number in all leaves of xs; got {lengths}")
     first, later = (jax.tree.map(lambda leaf, at=at: leaf[at], xs) for at in (0, slice(1, None)))

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import count
 from probinf._choice import check_key
 from probinf._measure import Measure
 from probinf._particles import Particles
@@ -72,6 +73,11 @@ class EntropicTwist(Sampler):
     tempering: Entropic
     max_steps: int = eqx.field(static=True)
     islands: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        """Rejects what are no numbers of steps and islands."""
+        count("max_steps", self.max_steps)
+        count("islands", self.islands)
 
     def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, EntropicTwistInfo]:
         """Sets the twist; the key is not used.

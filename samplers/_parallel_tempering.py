@@ -11,6 +11,7 @@ of the Royal Statistical Society B 84 (2022), arXiv 1905.02939.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -20,7 +21,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from probinf._arguments import is_count
+from probinf._arguments import floating, is_count, real
 from probinf._choice import check_key, flip
 from probinf._measure import Distribution, Factor, MeaningError, Measure, as_distribution, as_factor
 from probinf._particles import take_lanes
@@ -35,7 +36,7 @@ class Tempered(Factor):
 
     prior: Distribution
     likelihood: Factor
-    betas: Float[Array, " temperatures"]
+    betas: Float[Array, " temperatures"] = eqx.field(converter=partial(real, "betas", axes="temperatures", low=0))
 
     @property
     def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -68,6 +69,11 @@ class SwapNeighbors(Kernel):
 
     tempered: Tempered
     first: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        """Rejects pairs that start anywhere but at the first or second temperature."""
+        if not is_count(self.first, 0) or self.first > 1:
+            raise ValueError(f"pairs of neighbors start at 0 or 1, got first={self.first}")
 
     def __call__(self, key: PRNGKeyArray, x: Any) -> tuple[Any, SwapInfo]:
         """One attempt for each pair."""
@@ -190,7 +196,7 @@ def parallel_tempering(
     or `moves` is below one; MeaningError where `make_kernel` builds a kernel for another measure.
     """
     if not isinstance(betas, Tracer):
-        ladder = np.asarray(betas, float)
+        ladder = np.asarray(floating("betas", betas), float)
         if ladder.ndim != 1 or len(ladder) < 2 or not np.all(np.diff(ladder) > 0) or ladder[0] < 0 or ladder[-1] != 1.0:
             raise ValueError(f"betas must increase from 0 or above to exactly 1, at least two of them, got {ladder}")
     tempered = Tempered(as_distribution(prior), as_factor(likelihood), jnp.asarray(betas, float))

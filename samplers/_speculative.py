@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from probinf._arguments import alike, real
+from probinf._arguments import alike, count, real
 from probinf._choice import choice, flip
 from probinf._measure import Distribution
 from probinf._primitives import Draw
@@ -57,6 +57,10 @@ class SpeculativeContinue(Distribution):
     pair: ModelPair
     tokens_per_step: int = eqx.field(static=True)
     name: str = eqx.field(static=True, default="p_LM")
+
+    def __check_init__(self):
+        """Rejects what is no number of tokens."""
+        count("tokens_per_step", self.tokens_per_step)
 
     def sample(self, key: PRNGKeyArray, x: Generation) -> Generation:
         """Refuse, as a continuation does."""

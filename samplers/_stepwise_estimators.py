@@ -16,7 +16,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from probinf._arguments import is_count
+from probinf._arguments import count, is_count
 from probinf._choice import choice
 from probinf._measure import Distribution, Factor
 from probinf._primitives import Draw, Map, Reweight
@@ -132,6 +132,10 @@ class FreeChoice(Thinking):
 
     max_steps: int = eqx.field(static=True)
     name: str = eqx.field(static=True, default="free choice")
+
+    def __check_init__(self):
+        """Rejects what is no number of steps."""
+        count("max_steps", self.max_steps)
 
     @property
     def steps(self) -> int:

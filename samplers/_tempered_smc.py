@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from probinf._arguments import is_count
+from probinf._arguments import floating, is_count
 from probinf._measure import Distribution, Factor, Measure, as_distribution, as_factor
 from probinf._primitives import Draw, Move, Resample, Reweight, Scan
 from probinf._sampler import Kernel, Sampler
@@ -97,7 +97,7 @@ def as_rungs(betas: Sequence[float] | Float[np.ndarray, " rungs"] | Float[Array,
 
     Raises: ValueError where `betas` is not an increasing sequence of positive numbers that ends at 1.
     """
-    ladder = np.asarray(betas, float)
+    ladder = np.asarray(floating("betas", betas), float)
     if ladder.ndim != 1 or not ladder.size or not np.all(np.diff(ladder, prepend=0.0) > 0) or ladder[-1] != 1.0:
         raise ValueError(f"betas must increase from above 0 to exactly 1, got {ladder}")
     after = jnp.asarray(ladder)

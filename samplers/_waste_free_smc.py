@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from probinf._arguments import is_count
+from probinf._arguments import count, is_count
 from probinf._choice import check_key, choice
 from probinf._measure import Distribution, Factor, Guarantee, Measure, as_distribution, as_factor
 from probinf._particles import Particles, take_lanes
@@ -135,6 +135,10 @@ class WasteFreeStage(eqx.Module):
     make_kernel: Callable[[Measure], Kernel]
     resample: Sampler
     length: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        """Rejects chains without a move."""
+        count("length", self.length, least=2)
 
     def __call__(self, rung: Rung) -> Sampler:
         """The stage for this rung."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from probinf._arguments import is_count, real
 from probinf.distributions import GMM, merge_components, push_affine, split_components
 
 
@@ -29,13 +31,17 @@ class MixtureFilter(eqx.Module):
     """
 
     update: Callable[[GMM, Any], GMM]
-    transition: Float[Array, "D D"]
-    noise_scale: Float[Array, "D D"]
+    transition: Float[Array, "D D"] = eqx.field(converter=partial(real, "transition", finite=True))
+    noise_scale: Float[Array, "D D"] = eqx.field(converter=partial(real, "noise_scale", finite=True))
     components: int = eqx.field(static=True)
 
     def __check_init__(self):
         """Rejects what does not fit together."""
-        if self.transition.shape != self.noise_scale.shape or self.transition.ndim != 2 or self.components < 1:
+        if (
+            self.transition.shape != self.noise_scale.shape
+            or self.transition.ndim != 2
+            or not is_count(self.components)
+        ):
             raise ValueError(
                 "a filter needs a transition [D, D], a noise scale [D, D] and at least one component, got "
                 f"{self.transition.shape}, {self.noise_scale.shape} and {self.components}"

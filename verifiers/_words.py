@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import equinox as eqx
 
+from probinf._arguments import is_count
 from probinf.verifiers._line import JOINERS, is_word, read_line
 from probinf.verifiers._verifier import Verifier, check_strength
 
@@ -45,7 +46,7 @@ class Words(Verifier):
                 )
         if len({word.casefold() for word in self.words}) < len(self.words):
             raise ValueError(f"give each required word once (case is ignored), not {', '.join(self.words)}.")
-        if self.max_words is not None and self.max_words < len(self.words):
+        if self.max_words is not None and not is_count(self.max_words, len(self.words)):
             raise ValueError(f"{len(self.words)} required words do not fit in {self.max_words} words; raise max_words.")
 
     @property

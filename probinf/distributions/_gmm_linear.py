@@ -59,6 +59,13 @@ def condition_linear(
 
     Raises: ValueError for another noise scale and for numbers that are not finite, where these can be seen.
     """
+    matrix, y = floating("matrix", matrix, "rows coordinates"), floating("y", y, "rows")
+    noise_scale = floating("noise_scale", noise_scale, "rows rows")
+    if matrix.shape != (y.size, gmm.dimension) or noise_scale.shape != (y.size, y.size):
+        raise ValueError(
+            f"{y.size} rows about {gmm.dimension} coordinates need a matrix {(y.size, gmm.dimension)} and a noise "
+            f"scale {(y.size, y.size)}, got {matrix.shape} and {noise_scale.shape}"
+        )
     _check_observation(matrix, y, noise_scale)
     rows = solve_lower(noise_scale, matrix)
     values = solve_lower(noise_scale, y)

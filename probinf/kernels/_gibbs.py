@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from probinf._arguments import real
 from probinf._choice import check_key, choice
 from probinf._measure import Factor, MeaningError, Measure, as_factor, as_measure
 from probinf._sampler import Info, Kernel
@@ -90,7 +91,7 @@ class Redraw(Kernel):
     evaluations of the density). Within `Block` this is exact Gibbs sampling. NaN and +inf count as density zero; where
     nothing listed is possible the value stays.
 
-    Raises: ValueError where there is no value, or leaves disagree in number.
+    Raises: ValueError where there is no value, one is NaN, or leaves disagree in number.
     """
 
     target: Factor = eqx.field(converter=as_factor)
@@ -101,6 +102,8 @@ class Redraw(Kernel):
         sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(self.values)}
         if len(sizes) != 1 or sizes <= {(), (0,)}:
             raise ValueError(f"Redraw needs values with one leading axis on every leaf, got {sorted(sizes)}")
+        for leaf in jax.tree.leaves(self.values):
+            real("values", leaf)
 
     def __call__(self, key: PRNGKeyArray, x: Any) -> tuple[Any, RedrawInfo]:
         """One of the values, by its density."""

@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from probinf._arguments import floating
 from probinf._choice import choice
 from probinf._sampler import redefines
 from probinf.distributions._table import as_log_table, log_entry
@@ -53,8 +54,8 @@ class RandomWalk(Proposal):
     Law: q(x -> y) = N(y; x, scale^2), symmetric: the ratio is zero. `scale` is one positive number, in the
     unit of the value, or a pytree of the value's structure whose leaves broadcast to its leaves.
 
-    Raises: ValueError where a scale is not positive; TypeError (when sampling) for a value that is not
-    floating-point.
+    Raises: ValueError where a scale is not positive and finite; TypeError for complex scales, and (when sampling) for
+    a value that is not floating-point.
     """
 
     scale: PyTree
@@ -62,8 +63,9 @@ class RandomWalk(Proposal):
     def __check_init__(self):
         """Rejects a walk that stands still or is undefined."""
         for leaf in jax.tree.leaves(self.scale):
-            if not isinstance(leaf, Tracer) and not np.all(np.asarray(leaf) > 0):
-                raise ValueError(f"a random walk needs positive scales, got {leaf}")
+            floating("the scale of a random walk", leaf)
+            if not isinstance(leaf, Tracer) and not np.all((np.asarray(leaf) > 0) & np.isfinite(np.asarray(leaf))):
+                raise ValueError(f"a random walk needs positive scales, got {leaf}: take finite ones")
 
     def sample(self, key: PRNGKeyArray, x: PyTree) -> PyTree:
         """The value with noise added."""

@@ -10,17 +10,19 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from probinf._arguments import floating
 from probinf._measure import Factor
 
 
 def as_positive(scale: Any) -> PyTree:
     """Positive numbers as arrays, so that other numbers do not compile anew.
 
-    Raises: ValueError where one is not positive.
+    Raises: ValueError where one is not positive and finite; TypeError for complex numbers and text.
     """
     for leaf in jax.tree.leaves(scale):
-        if not isinstance(leaf, Tracer) and not np.all(np.asarray(leaf) > 0):
-            raise ValueError(f"a step size or a scale must be positive, got {leaf}")
+        floating("a step size or a scale", leaf)
+        if not isinstance(leaf, Tracer) and not np.all((np.asarray(leaf) > 0) & np.isfinite(np.asarray(leaf))):
+            raise ValueError(f"a step size or a scale must be positive, got {leaf}: take a finite number")
     # A number as float; its type must not depend on how it was written.
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf, float)), scale)
 

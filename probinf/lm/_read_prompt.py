@@ -41,9 +41,9 @@ def read_prompt(
         sampler = best_of_n(lm, ids, accepted=accepted, max_new_tokens=48)
         ```
     """
+    prompt = Prompt(lm, prompt_ids, 1)
     if not isinstance(lm, Llama):
         return lm
-    prompt = Prompt(lm, prompt_ids, 1)
     total, slots = int(prompt.prompt_length), prompt.prompt_ids.shape[0]
     size = piece_size(slots)
     padded = np.pad(np.asarray(prompt.prompt_ids), (0, -slots % size))

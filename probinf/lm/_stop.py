@@ -1,11 +1,14 @@
 """Stop strings as a finite automaton over tokens, exact even where a string straddles token borders."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
+
+from probinf._arguments import whole
 
 
 class StopTable(eqx.Module):
@@ -18,7 +21,7 @@ class StopTable(eqx.Module):
     string.
     """
 
-    table: Int[Array, "states vocabulary"]
+    table: Int[Array, "states vocabulary"] = eqx.field(converter=partial(whole, "table", low=0))
 
     def step(self, state: Int[Array, " n"], tokens: Int[Array, " n"]) -> Int[Array, " n"]:
         """Read one token in each lane."""

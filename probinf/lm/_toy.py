@@ -1,6 +1,7 @@
 """An exact, enumerable toy language model: the next token depends on the one before."""
 
 import itertools
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from probinf._arguments import count, floating, real, whole
 from probinf.lm._protocol import LanguageModel
 
 
@@ -23,7 +25,7 @@ class TableLM(LanguageModel):
         ValueError: the table is not square, or a stop token is outside it.
     """
 
-    table: Float[Array, "vocabulary vocabulary"]
+    table: Float[Array, "vocabulary vocabulary"] = eqx.field(converter=partial(floating, "table"))
     stop_tokens: tuple[int, ...] = eqx.field(static=True, default=())
 
     def __check_init__(self) -> None:
@@ -64,7 +66,13 @@ class TableLM(LanguageModel):
 def random_table_lm(
     key: PRNGKeyArray, vocabulary_size: int, *, stop_tokens: tuple[int, ...] = (), scale: float = 1.0
 ) -> TableLM:
-    """Draw a table with independent normal logits of standard deviation `scale`."""
+    """Draw a table with independent normal logits of standard deviation `scale`.
+
+    Raises:
+        ValueError: a vocabulary of less than one token, or a scale that is negative or not finite.
+    """
+    count("vocabulary_size", vocabulary_size)
+    scale = real("scale", scale, "", low=0, finite=True)
     table = scale * jax.random.normal(key, (vocabulary_size, vocabulary_size))
     return TableLM(table=table, stop_tokens=stop_tokens)
 
@@ -86,6 +94,10 @@ def enumerate_sequences(
     Raises:
         ValueError: there would be more than a million strings.
     """
+    prompt_ids = whole("prompt_ids", prompt_ids, "positions", low=0, high=lm.vocabulary_size - 1)
+    if not prompt_ids.size:
+        raise ValueError("The prompt must hold at least one token.")
+    count("max_new_tokens", max_new_tokens, least=0)
     size = lm.vocabulary_size
     if size**max_new_tokens > 10**6:
         raise ValueError(f"{size} ** {max_new_tokens} token strings are too many to enumerate: lower one of them.")

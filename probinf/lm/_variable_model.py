@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -11,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
+
+from probinf._arguments import floating, mask
 
 
 class Question(NamedTuple):
@@ -80,8 +83,8 @@ class TabularModel(VariableModel):
     Raises: ValueError for shapes that do not fit.
     """
 
-    log_values: Float[Array, "variables 2 variables 2"] = eqx.field(converter=jnp.asarray)
-    log_nexts: Float[Array, "variables variables"] = eqx.field(converter=jnp.asarray)
+    log_values: Float[Array, "variables 2 variables 2"] = eqx.field(converter=partial(floating, "log_values"))
+    log_nexts: Float[Array, "variables variables"] = eqx.field(converter=partial(floating, "log_nexts"))
 
     def __check_init__(self):
         """Rejects tables of different sizes."""
@@ -141,6 +144,11 @@ def local_model(
 
     Source: Prystawski, Li and Goodman, arXiv 2304.03843, section 3 and appendix A.
     """
+    log_conditionals, log_marginals = (
+        floating("log_conditionals", log_conditionals),
+        floating("log_marginals", log_marginals),
+    )
+    adjacent = mask("adjacent", adjacent, "variables variables")
     if shrinkage is not None and not 0 <= shrinkage < 1:
         raise ValueError(f"the weight of uniform values must lie in [0, 1), got {shrinkage}")
     if not isinstance(adjacent, Tracer) and np.any(np.diag(np.asarray(adjacent))):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import equinox as eqx
 from jaxtyping import Array, Int
 
+from probinf._arguments import is_count
 from probinf._measure import MeaningError
 from probinf._primitives import Map, Move, Resample
 from probinf._sampler import Chain, Sampler
@@ -42,7 +43,7 @@ class Rejuvenate(Appended):
 
     def __check_init__(self):
         """Rejects a negative number of moves."""
-        if self.moves < 0:
+        if not is_count(self.moves, 0):
             raise ValueError(f"Rejuvenate makes zero moves or more, got moves={self.moves}")
 
     def __call__(self, sampler: Sampler) -> Sampler:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from probinf._arguments import is_count
+from probinf._arguments import count, is_count
 from probinf._measure import Distribution, Factor
 from probinf._primitives import Draw, Map, Reweight
 from probinf._sampler import Sampler
@@ -83,6 +83,10 @@ class UniformTrace(Distribution):
 
     length: int = eqx.field(static=True)
     name: str = eqx.field(static=True, default="uniform trace")
+
+    def __check_init__(self):
+        """Rejects what is no number of coordinates."""
+        count("length", self.length)
 
     def sample(self, key: PRNGKeyArray, x: Any) -> Float[Array, " L"]:
         """Fresh coordinates."""

@@ -29,8 +29,8 @@ class Killing(Scheme):
     def __call__(self, key: PRNGKeyArray, log_weights: Float[Array, " N"]) -> Int[Array, " N"]:
         """Survivors in place, the others drawn."""
         keep_key, draw_key = jax.random.split(key)
-        lanes = jnp.arange(log_weights.shape[0])
         kept = flip(keep_key, jnp.log(relative_weights(log_weights)))
+        lanes = jnp.arange(log_weights.shape[0])
         draws = choice(draw_key, usable(log_weights), (log_weights.shape[0],))
         return unless_dead(jnp.where(kept, lanes, draws), log_weights)
 

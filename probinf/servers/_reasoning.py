@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from probinf._arguments import is_count
+from probinf._arguments import count, is_count
 from probinf._measure import Distribution, MeaningError
 from probinf.servers._errors import Failure, ServerError
 from probinf.servers._rewards import TextReward
@@ -292,7 +292,11 @@ class RemoteStep(Distribution):
 
 
 def lane_seeds(key: PRNGKeyArray, n: int) -> list[int]:
-    """A seed below 2**31 for each of n lanes; more lanes keep the seeds of the first ones."""
+    """A seed below 2**31 for each of n lanes; more lanes keep the seeds of the first ones.
+
+    Raises: ValueError for a number of lanes below zero.
+    """
+    count("n", n, least=0)
     bits = jax.vmap(jax.random.bits)(jax.random.split(key, n))
     return [int(x) for x in np.asarray(bits) >> 1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -12,6 +13,7 @@ from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf import Distribution, Factor
+from probinf._arguments import real
 from probinf.transformers_dist._frame import Frame
 from probinf.transformers_dist._problem import Family, Problem
 from probinf.transformers_dist._view import Look, View
@@ -19,10 +21,6 @@ from probinf.transformers_dist.families._grid import even_points
 
 # Shape and scale of the inverse-gamma laws from which both parameters of the prior are drawn.
 META_PRIORS = {"wide": (4.0, 6.0), "narrow": (10000.0, 20000.0), "misspecified": (24.0, 6.0)}
-
-
-def _float(x: object) -> Array:
-    return jnp.asarray(x, float)
 
 
 class LogInverseGamma(Distribution):
@@ -33,8 +31,8 @@ class LogInverseGamma(Distribution):
     Raises: ValueError, where shape and scale are concrete, by the view's `check`.
     """
 
-    shape: Float[Array, ""] = eqx.field(converter=_float)
-    scale: Float[Array, ""] = eqx.field(converter=_float)
+    shape: Float[Array, ""] = eqx.field(converter=partial(real, "shape", low=0))
+    scale: Float[Array, ""] = eqx.field(converter=partial(real, "scale", low=0))
     name: str = eqx.field(static=True, default="inverse_gamma")  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def sample(self, key: PRNGKeyArray, x: object) -> Float[Array, " 1"]:

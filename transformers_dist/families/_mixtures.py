@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from probinf._arguments import count, is_count, real
 from probinf.distributions import GMM
 from probinf.distributions._small_matrices import lower_root, orthogonalized
 
@@ -16,9 +17,15 @@ def draw_mixture(key: PRNGKeyArray, dimension: int, components: int, *, least: i
     Law: how many is uniform; weights Dirichlet(1); means N(0, spread^2); covariances with eigenvalues InvGamma(1, 1)
     (of at most 100, so that single precision suffices) along axes that are uniform over rotations.
 
+    Raises: ValueError for a dimension or numbers of components below one, and a spread below zero.
+
     Source: arXiv 2502.02463, appendix C.1 (means, variances and weights); the rotation is ours, because appendix C.1
     does not say how its covariances correlate.
     """
+    count("dimension", dimension)
+    if not is_count(components) or not is_count(least) or least > components:
+        raise ValueError(f"a mixture has from one to `components` components, got least={least} of {components}")
+    real("spread", spread, "", low=0, finite=True)
     how_many, weights, means, variances, axes = jax.random.split(key, 5)
     log_weights = draw_log_weights(how_many, weights, components, least=least)
     deviations = jnp.sqrt(jnp.minimum(1 / jax.random.exponential(variances, (components, dimension)), 100.0))

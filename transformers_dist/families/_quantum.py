@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -13,6 +14,7 @@ from jax.scipy.special import betaln, digamma, polygamma
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf import Distribution, Factor
+from probinf._arguments import real
 from probinf.transformers_dist._frame import Frame
 from probinf.transformers_dist._problem import Family, Problem
 from probinf.transformers_dist._view import Look, View
@@ -30,18 +32,14 @@ TIME_NOISE = 0.05
 META_PRIOR = (4.0, 6.0)
 
 
-def _float(x: object) -> Array:
-    return jnp.asarray(x, float)
-
-
 class LogitBeta(Distribution):
     """The law of u = logit(x), where x is Beta(a, b); points are vectors [1].
 
     Raises: ValueError, where a and b are concrete, by the view's `check`.
     """
 
-    a: Float[Array, ""] = eqx.field(converter=_float)
-    b: Float[Array, ""] = eqx.field(converter=_float)
+    a: Float[Array, ""] = eqx.field(converter=partial(real, "a", low=0))
+    b: Float[Array, ""] = eqx.field(converter=partial(real, "b", low=0))
     name: str = eqx.field(static=True, default="beta")  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def sample(self, key: PRNGKeyArray, x: object) -> Float[Array, " 1"]:
@@ -80,7 +78,10 @@ def quantum_probabilities(x: Float[Array, ""]) -> Float[Array, " 10"]:
     cosine and sine of a normal angle. The published notes say how large the noises are, not where they enter: here
     the state's (variance 0.01) is independent and real on both amplitudes of a state of norm one, whose norm is then
     set to one anew; the time's is normal about t (deviation 0.05); the measurement is in the basis of sigma_z.
+
+    Raises: ValueError for a number that is not finite, unless traced.
     """
+    x = real("x", x, "", finite=True)
     times = jnp.asarray([time for _, time in DESIGN])
     angles = jnp.asarray([2 * math.atan2(second, first) for (first, second), _ in DESIGN])
     # The mean of cos(2 angle) of a plane normal point about (1, 0).

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from probinf._arguments import count, real
 from probinf.distributions import GMM, condition_linear, moment_match, multiply
 
 
@@ -39,6 +40,10 @@ def one_mean_for_two_tasks(
 
     Law: exact: the order of tasks means nothing, and forgetting is not prevented.
     """
+    means, counts = real("means", means, "tasks", finite=True), real("counts", counts, "tasks", finite=True)
+    _check_positive(noise=noise, prior_scale=prior_scale)
+    if means.shape != (2,) or counts.shape != (2,):
+        raise ValueError(f"two tasks have two means and two counts, got shapes {means.shape} and {counts.shape}")
     prior = GMM(jnp.zeros(1), jnp.zeros((1, 1)), jnp.full((1, 1, 1), prior_scale), "prior")
 
     def given(belief: GMM, task: int) -> GMM:
@@ -66,6 +71,9 @@ def refit_gap(
 
     Law: exact; the second chain changes target by its refit.
     """
+    count("steps", steps)
+    real("separation", separation, "", finite=True)
+    _check_positive(scale=scale, noise=noise)
     prior = GMM(
         jnp.log(jnp.full(2, 0.5)),
         jnp.array([[separation], [-separation]]),
@@ -97,3 +105,9 @@ def order_means_nothing(prior: GMM, sites: list[GMM]) -> Float[Array, ""]:
     points = jnp.concatenate([prior.means, *(site.means for site in sites)])
     difference = jax.vmap(forward.log_density)(points) - jax.vmap(backward.log_density)(points)
     return jnp.max(jnp.abs(difference))
+
+
+def _check_positive(**scales: float) -> None:
+    for name, scale in scales.items():
+        if not 0 < scale < float("inf"):
+            raise ValueError(f"{name} is a standard deviation, positive and finite, got {scale}")

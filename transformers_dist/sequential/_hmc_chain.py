@@ -10,6 +10,7 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf import sample_chains
+from probinf._arguments import is_count, real
 from probinf._measure import Factor
 from probinf.distributions import GMM, fit_gmm
 from probinf.kernels import hmc
@@ -36,7 +37,8 @@ class HamiltonianChain(eqx.Module):
 
     def __check_init__(self):
         """Rejects empty runs."""
-        if min(self.components, self.chains, self.draws, self.steps) < 1:
+        real("step_size", self.step_size, "", low=0, finite=True)
+        if not all(map(is_count, (self.components, self.chains, self.draws, self.steps))):
             raise ValueError("components, chains, draws and steps must be at least 1")
 
     def samples(self, key: PRNGKeyArray, prior: Any, data: Any) -> Float[Array, "N D"]:

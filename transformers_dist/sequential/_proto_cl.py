@@ -54,7 +54,7 @@ def prototypes(
 
     Raises: ValueError for fewer than one class, or variances and concentrations that are not positive.
     """
-    if not is_count(classes) or min(noise, prior_variance, concentration) <= 0:
+    if not is_count(classes) or not all(0 < x < float("inf") for x in (noise, prior_variance, concentration)):
         raise ValueError(
             "prototypes need at least one class and positive noise, prior_variance and concentration, got "
             f"{classes}, {noise}, {prior_variance} and {concentration}"
