@@ -47,6 +47,7 @@ from probinf._sampler import Chain as Chain
 from probinf._sampler import Info as Info
 from probinf._sampler import Kernel as Kernel
 from probinf._sampler import Sampler as Sampler
+from probinf._signed import Signed as Signed
 from probinf._status import Status as Status
 
 __version__ = "0.1.0"

@@ -18,10 +18,13 @@ from probinf.validity._contract import check_ladder as check_ladder
 from probinf.validity._contract import check_weights as check_weights
 from probinf.validity._denote import denote as denote
 from probinf.validity._eprocess import log_wealth_of_mean as log_wealth_of_mean
+from probinf.validity._errors import HiddenRandomness as HiddenRandomness
 from probinf.validity._errors import KeyReuseError as KeyReuseError
+from probinf.validity._errors import NotANumber as NotANumber
 from probinf.validity._errors import NotEnumerable as NotEnumerable
 from probinf.validity._errors import TooManyWorlds as TooManyWorlds
 from probinf.validity._errors import UnknownForm as UnknownForm
+from probinf.validity._finding import Finding as Finding
 from probinf.validity._finite import FiniteMeasure as FiniteMeasure
 from probinf.validity._finite import largest_difference as largest_difference
 from probinf.validity._flow import check_reversible as check_reversible
@@ -29,10 +32,13 @@ from probinf.validity._geweke import geweke_test as geweke_test
 from probinf.validity._green import GreenReport as GreenReport
 from probinf.validity._green import NotInvolution as NotInvolution
 from probinf.validity._green import check_green as check_green
+from probinf.validity._kernel_matrix import LeavesStates as LeavesStates
 from probinf.validity._kernel_matrix import detailed_balance_error as detailed_balance_error
+from probinf.validity._kernel_matrix import ergodicity_failure as ergodicity_failure
 from probinf.validity._kernel_matrix import invariance_error as invariance_error
 from probinf.validity._kernel_matrix import kernel_matrix as kernel_matrix
 from probinf.validity._kernel_matrix import row_sum_error as row_sum_error
+from probinf.validity._law import Branch as Branch
 from probinf.validity._law import EnumeratedLaw as EnumeratedLaw
 from probinf.validity._law import enumerate_law as enumerate_law
 from probinf.validity._proper import ExactCheck as ExactCheck
@@ -40,6 +46,7 @@ from probinf.validity._proper import check_proper_weighting as check_proper_weig
 from probinf.validity._proper import expected_measure as expected_measure
 from probinf.validity._rank_test import exact_rank_test as exact_rank_test
 from probinf.validity._ranks import RankCheck as RankCheck
+from probinf.validity._report import DistributionCase as DistributionCase
 from probinf.validity._report import KernelCase as KernelCase
 from probinf.validity._report import Row as Row
 from probinf.validity._report import SamplerCase as SamplerCase

@@ -49,6 +49,11 @@ def denote(sampler: Sampler, source: FiniteMeasure) -> FiniteMeasure:
         return _denote(promote(sampler), source)
 
 
+def denote_in_place(sampler: Sampler, source: FiniteMeasure) -> FiniteMeasure:
+    """The same for a sampler that is in float64 already, where float64 is enabled."""
+    return _denote(sampler, source).merged()
+
+
 @functools.singledispatch
 def _denote(sampler: Sampler, source: FiniteMeasure) -> FiniteMeasure:
     """A user's sampler that changes weights only: its meaning is the factor by which it multiplies."""
@@ -67,18 +72,19 @@ def _(sampler: Chain, source: FiniteMeasure) -> FiniteMeasure:
 
 @_denote.register
 def _(sampler: Draw, source: FiniteMeasure) -> FiniteMeasure:
-    def extend(key: jax.Array, distribution: Distribution, values: Any, log_mass: jax.Array) -> Any:
-        atom_key, draw_key = jax.random.split(key)
-        # The atom is itself a draw, so that one program covers them all.
-        atom = take_lanes(values, choice(atom_key, log_mass)[None])
-        return distribution.sample_lanes(draw_key, atom, 1)
-
     merged = source.merged()
     if not len(merged.log_mass):
         raise MeaningError("no mass is left to draw from: the target of this composition is zero")
-    law = enumerate_law(extend, jax.random.key(0), sampler.distribution, merged.values, jnp.asarray(merged.log_mass))
+    law = enumerate_law(_extend, jax.random.key(0), sampler.distribution, merged.values, jnp.asarray(merged.log_mass))
     values = jax.tree.map(lambda leaf: leaf[:, 0], law.outputs)
-    return FiniteMeasure(values, law.log_prob + np.log(source.total)).merged()
+    return FiniteMeasure(values, law.log_prob + merged.log_total).merged()
+
+
+def _extend(key: jax.Array, distribution: Distribution, values: Any, log_mass: jax.Array) -> Any:
+    atom_key, draw_key = jax.random.split(key)
+    # The atom is itself a draw, so that one program covers them all.
+    atom = take_lanes(values, choice(atom_key, log_mass)[None])
+    return distribution.sample_lanes(draw_key, atom, 1)
 
 
 @_denote.register

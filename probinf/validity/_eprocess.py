@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float
@@ -35,17 +34,16 @@ def log_wealth_of_mean(
     if not isinstance(x, Tracer) and not isinstance(upper, Tracer):
         real("x", x, low=-_ROUNDING * float(upper), high=(1 + _ROUNDING) * float(upper))
     scaled, centre = x / upper, mean / upper
+    count = jnp.arange(len(x), dtype=scaled.dtype)
+    # Each bet knows the draws before it only.
+    estimate = (_before(scaled) + centre) / (count + 1)
+    variance = (_before((scaled - estimate) ** 2) + 0.25) / (count + 1)
+    edge = jnp.abs(estimate - centre) / (variance + (estimate - centre) ** 2)
+    up = jnp.cumsum(jnp.log1p(jnp.minimum(edge, _CAUTION / centre) * (scaled - centre)))
+    down = jnp.cumsum(jnp.log1p(-jnp.minimum(edge, _CAUTION / (1 - centre)) * (scaled - centre)))
+    return jnp.logaddexp(up, down) - jnp.log(2.0)
 
-    def bet(carry: tuple, value: Array) -> tuple[tuple, Array]:
-        up, down, total, squares, count = carry
-        estimate = (total + centre) / (count + 1)
-        variance = (squares + 0.25) / (count + 1)
-        edge = jnp.abs(estimate - centre) / (variance + (estimate - centre) ** 2)
-        log_up = up + jnp.log1p(jnp.minimum(edge, _CAUTION / centre) * (value - centre))
-        log_down = down + jnp.log1p(-jnp.minimum(edge, _CAUTION / (1 - centre)) * (value - centre))
-        new = (log_up, log_down, total + value, squares + (value - estimate) ** 2, count + 1)
-        return new, jnp.logaddexp(log_up, log_down) - jnp.log(2.0)
 
-    zero = jnp.zeros((), scaled.dtype)
-    _, wealth = jax.lax.scan(bet, (zero, zero, zero, zero, zero), scaled)
-    return wealth
+def _before(x: Float[Array, " R"]) -> Float[Array, " R"]:
+    """The sum of the earlier entries."""
+    return jnp.cumsum(x) - x

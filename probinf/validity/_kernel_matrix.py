@@ -10,7 +10,17 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from probinf._choice import choice
-from probinf.validity._law import as_rows, enumerate_law
+from probinf._maps import release_programs
+from probinf.validity._atoms import atom_codes, undefined_rows
+from probinf.validity._law import read_law
+from probinf.validity._program import Program
+
+# Probabilities below this are rounding, not a way from one state to another.
+_NO_WAY = 1e-12
+
+
+class LeavesStates(ValueError):
+    """A kernel reaches what is not on its list of states."""
 
 
 def kernel_matrix(
@@ -19,35 +29,44 @@ def kernel_matrix(
     *,
     limit: int = 2_000_000,
     grid: int = 0,
+    double: bool = True,
 ) -> Float[np.ndarray, "states states"]:
     """Exact transition matrix of `kernel(key, state) -> state` on listed states (leading axis of every leaf).
 
     Law: `matrix[i, j] = P(kernel(key, state i) = state j)`; every row sums to one. The starting state is one
     more draw, so all rows come from one compiled call; `limit` bounds the states times the scripts.
-    `grid` reads kernels of other libraries, as in `enumerate_law`.
+    `grid` reads kernels of other libraries, as in `enumerate_law`. With `double=False` the kernel is read in the
+    precision of production instead of float64; call it where float64 is not enabled.
 
     Raises: ValueError where the kernel leaves the list of states or a state occurs twice; otherwise as
     `enumerate_law` does.
     """
     states = jax.tree.map(np.asarray, states)
-    names = _names(states)
-    index = {name: i for i, name in enumerate(names)}
-    if len(index) < len(names):
+    count = len(jax.tree.leaves(states)[0])
+    if len(np.unique(atom_codes(states)[0])) < count:
         raise ValueError("kernel_matrix needs distinct states: remove the repeated ones")
-
-    def start_and_move(key: PRNGKeyArray, states: PyTree) -> tuple[Array, PyTree]:
-        start_key, move_key = jax.random.split(key)
-        start = choice(start_key, jnp.zeros(len(names)))
-        return start, kernel(move_key, jax.tree.map(lambda x: x[start], states))
-
-    law = enumerate_law(start_and_move, jax.random.key(0), states, limit=limit, grid=grid)
+    release_programs()
+    with jax.enable_x64(double):
+        program = Program.of(_start_and_move, jax.random.key(0), (kernel, states), limit, grid, double=double)
+        law = read_law(program, audit=double)
     start, reached = law.outputs
-    ends = _names(reached)
-    if stray := set(ends) - set(index):
-        raise ValueError(f"the kernel reaches {len(stray)} states that are not listed: list every reachable state")
-    matrix = np.zeros((len(names), len(names)))
-    np.add.at(matrix, (start, [index[name] for name in ends]), np.exp(law.log_prob + np.log(len(names))))
+    if np.any(undefined_rows(reached, len(start)) & ~undefined_rows(states, count)[start]):
+        raise LeavesStates("the kernel returns NaN from a listed state: keep NaN out of what it proposes and accepts")
+    known, ends = atom_codes(states, reached)
+    index = np.full(int(max(known.max(), ends.max())) + 1, -1)
+    index[known] = np.arange(count)
+    if np.any(index[ends] < 0):
+        strays = len(np.unique(ends[index[ends] < 0]))
+        raise LeavesStates(f"the kernel reaches {strays} states that are not listed: list every reachable state")
+    matrix = np.zeros((count, count))
+    np.add.at(matrix, (start, index[ends]), np.exp(law.log_prob + np.log(count)))
     return matrix
+
+
+def _start_and_move(key: PRNGKeyArray, kernel: Callable, states: PyTree) -> tuple[Array, PyTree]:
+    start_key, move_key = jax.random.split(key)
+    start = choice(start_key, jnp.zeros(len(jax.tree.leaves(states)[0])))
+    return start, kernel(move_key, jax.tree.map(lambda x: x[start], states))
 
 
 def invariance_error(matrix: Float[np.ndarray, "states states"], log_pi: Float[Array | np.ndarray, " states"]) -> float:
@@ -69,12 +88,53 @@ def row_sum_error(matrix: Float[np.ndarray, "states states"]) -> float:
     return float(np.max(np.abs(np.sum(matrix, axis=1) - 1.0)))
 
 
+def ergodicity_failure(
+    matrix: Float[np.ndarray, "states states"], log_pi: Float[Array | np.ndarray, " states"]
+) -> str | None:
+    """Say why many steps of a kernel would not lead to `pi` from every listed state; None where they do.
+
+    Law checked: on the states of positive density the kernel is irreducible and aperiodic, and from those of zero
+    density it reaches them: then powers of the matrix converge to `pi`.
+
+    Source: Levin and Peres, "Markov Chains and Mixing Times", 2nd edition, chapter 4.
+    """
+    ways = np.asarray(matrix) > _NO_WAY
+    support = _normalized(log_pi) > 0.0
+    reach = _reachable(ways)
+    inner = reach[np.ix_(support, support)]
+    if not np.all(inner):
+        start, end = (int(np.flatnonzero(support)[i]) for i in np.argwhere(~inner)[0])
+        return f"from state {start} it never reaches state {end}, which has positive density"
+    lost = np.flatnonzero(~support & ~reach[:, support].any(axis=1))
+    if len(lost):
+        return f"it never leaves state {int(lost[0])} and others of zero density"
+    period = _period(ways[np.ix_(support, support)])
+    return None if period == 1 else f"it is periodic, with period {period}"
+
+
+def _reachable(ways: np.ndarray) -> np.ndarray:
+    """Which states can be reached from which, in no step or more."""
+    reach = ways | np.eye(len(ways), dtype=bool)
+    for _ in range(max(1, int(np.ceil(np.log2(len(ways) + 1))))):
+        reach = (reach.astype(np.float32) @ reach.astype(np.float32)) > 0
+    return reach
+
+
+def _period(ways: np.ndarray) -> int:
+    """The greatest common divisor of the lengths of all cycles of an irreducible chain."""
+    level = np.full(len(ways), -1)
+    level[0], queue, period = 0, [0], 0
+    while queue:
+        i = queue.pop()
+        for j in np.flatnonzero(ways[i]):
+            if level[j] < 0:
+                level[j] = level[i] + 1
+                queue.append(int(j))
+            else:
+                period = int(np.gcd(period, level[i] + 1 - level[j]))
+    return period
+
+
 def _normalized(log_pi: Array | np.ndarray) -> np.ndarray:
     weights = np.exp(np.asarray(log_pi, dtype=np.float64) - np.max(np.asarray(log_pi)))
     return weights / np.sum(weights)
-
-
-def _names(states: PyTree) -> list[bytes]:
-    """One name for each state, equal for states that agree to nine decimals."""
-    rows = np.concatenate([as_rows(x) for x in jax.tree.leaves(states)], axis=1)
-    return [row.tobytes() for row in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,13 +12,20 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from probinf._maps import release_programs
-from probinf.validity._errors import NotEnumerable
-from probinf.validity._keys import check_key_reuse
-from probinf.validity._program import Program
+from probinf.validity._atoms import atom_codes
+from probinf.validity._errors import NotANumber
+from probinf.validity._keys import KeyAudit, check_randomness
+from probinf.validity._program import Program, Runs
+from probinf.validity._replay import BranchUse
 from probinf.validity._sites import Site
 
-# Outputs that agree to this many decimals are one outcome.
-_DECIMALS = 9
+
+class Branch(NamedTuple):
+    """One `jax.lax.cond` of the program: which of its branches some possible world takes."""
+
+    source: str
+    taken: frozenset[int]
+    branches: int
 
 
 class EnumeratedLaw(eqx.Module):
@@ -26,13 +33,15 @@ class EnumeratedLaw(eqx.Module):
 
     Law: `sum(exp(log_prob)) == 1`, and the output of world w has probability `exp(log_prob[w])`.
 
-    `worlds` counts the scripts tried; the impossible ones are dropped from `log_prob` and `outputs`.
+    `worlds` counts the scripts tried; the impossible ones are dropped from `log_prob` and `outputs`. `branches` tells
+    which branches of each cond were taken: what no world reaches is not checked.
     """
 
     log_prob: Float[np.ndarray, " possible"]
     outputs: PyTree
     worlds: int
     sites: tuple[Site, ...]
+    branches: tuple[Branch, ...] = ()
 
     @property
     def probability(self) -> Float[np.ndarray, " possible"]:
@@ -52,22 +61,14 @@ class EnumeratedLaw(eqx.Module):
             return jax.tree.map(lambda v: np.tensordot(self.probability, np.asarray(v), axes=1), values)
 
     def grouped(self) -> EnumeratedLaw:
-        """The law of the output: one row for each distinct output (to nine decimals)."""
-        arrays = [x for x in jax.tree.leaves(self.outputs) if isinstance(x, np.ndarray)]
-        rows = np.ascontiguousarray(np.concatenate([as_rows(x) for x in arrays], axis=1))
-        names = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
-        _, first, group = np.unique(names, return_index=True, return_inverse=True)
+        """The law of the output: one row for each distinct output (see `atom_codes`)."""
+        (codes,) = atom_codes([x for x in jax.tree.leaves(self.outputs) if isinstance(x, np.ndarray)])
+        _, first, group = np.unique(codes, return_index=True, return_inverse=True)
         order = np.argsort(first)
-        probability = np.bincount(group, weights=self.probability, minlength=len(first))[order]
+        probability = np.bincount(group.reshape(-1), weights=self.probability, minlength=len(first))[order]
         kept = first[order]
         outputs = jax.tree.map(lambda x: x[kept] if isinstance(x, np.ndarray) else x, self.outputs)
-        return EnumeratedLaw(np.log(probability), outputs, self.worlds, self.sites)
-
-
-def as_rows(x: np.ndarray) -> np.ndarray:
-    """One rounded float64 row a world; zeros and NaNs have one sign each, so equal rows have equal bytes."""
-    rows = np.round(x.reshape(len(x), -1).astype(np.float64), _DECIMALS) + 0.0
-    return np.where(np.isnan(rows), np.nan, rows)
+        return EnumeratedLaw(np.log(probability), outputs, self.worlds, self.sites, self.branches)
 
 
 def enumerate_law(
@@ -88,29 +89,53 @@ def enumerate_law(
     `grid` = B reads code that draws with `jax.random` itself, unmodified: each of its uniforms takes the B
     equally likely values (i + 1/2) / B, which is exact where all of its thresholds are multiples of 1 / B.
 
-    Raises: NotEnumerable for continuous randomness, for draws inside a while loop, and for NaN logits;
-    TooManyWorlds above `limit`; KeyReuseError where two draws share a key.
+    Raises: NotEnumerable for continuous randomness, for draws inside a while loop, for NaN logits, and where the
+    outcome depends on the key otherwise than by its draws; TooManyWorlds above `limit`; KeyReuseError where two draws
+    share a key in any world, or a key does not come from the one that was passed.
     """
     release_programs()
     with jax.enable_x64(True):
-        program = Program(f, key, args, limit, grid)
-        worlds, log_prob, outputs = _possible(program, position)
-        check_key_reuse(program, worlds, log_prob)
-    return EnumeratedLaw(log_prob, program.unflatten(outputs), program.worlds, program.sites)
+        return read_law(Program.of(f, key, args, limit, grid), position)
 
 
-def _possible(program: Program, position: float) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Numbers, log-probabilities and outputs of the worlds whose probability is not zero."""
+def read_law(program: Program, position: float = 0.5, *, rounding: int | None = None, audit: bool = True) -> EnumeratedLaw:
+    """The law of a program that was built before, under the precision it was built in.
+
+    Args:
+        program: what to run on all of its scripts.
+        position: as in `enumerate_law`.
+        rounding: moves the numbers of float32 tables, as in `Program.run`.
+        audit: whether its keys are looked at.
+    """
     kept = []
-    for worlds, runs in program.batches(position):
+    keys = KeyAudit(program)
+    taken: dict[tuple[int, str, int], set[int]] = {}
+    for worlds, runs in program.batches(position, rounding=rounding):
         log_prob = runs.log_prob
         if np.any(np.isnan(log_prob)):
-            raise NotEnumerable(f"a draw has a probability that is not a number: {_undefined(program)}")
+            raise NotANumber(f"a draw has a probability that is not a number: {_undefined(program)}")
         possible = log_prob > -np.inf
-        kept.append((worlds[possible], log_prob[possible], [x[possible] for x in runs.outputs]))
-    worlds, log_probs, outputs = zip(*kept, strict=True)
+        kept.append((log_prob[possible], [x[possible] for x in runs.outputs]))
+        if audit:
+            keys.see(worlds, runs, possible)
+            _note_branches(taken, runs, possible)
+    log_probs, outputs = zip(*kept, strict=True)
+    log_prob = np.concatenate(log_probs)
     leaves = [np.concatenate(leaf) for leaf in zip(*outputs, strict=True)]
-    return np.concatenate(worlds), np.concatenate(log_probs), leaves
+    if audit:
+        keys.check()
+        check_randomness(program, log_prob)
+    reached = [Branch(source, frozenset(found), count) for (_, source, count), found in taken.items()]
+    return EnumeratedLaw(log_prob, program.unflatten(leaves), program.worlds, program.sites, tuple(reached))
+
+
+def _note_branches(taken: dict[tuple[int, str, int], set[int]], runs: Runs, possible: np.ndarray) -> None:
+    """Adds the branches that the possible worlds of a batch take."""
+    uses = [record for record in runs.records if isinstance(record, BranchUse)]
+    for number, use in enumerate(uses):
+        active = np.asarray(use.active)[possible]
+        found = np.unique(np.asarray(use.taken)[possible][active])
+        taken.setdefault((number, use.source, use.branches), set()).update(found.tolist())
 
 
 def _undefined(program: Program) -> str:

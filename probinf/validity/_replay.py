@@ -6,6 +6,7 @@ The replay is a pure function of the script, so one `jit(vmap(...))` evaluates a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -18,10 +19,11 @@ from jaxtyping import Array, Bool, Int, UInt
 
 from probinf._choice import choice_p
 from probinf.validity._forms import branches, inlined_body, open_jaxpr, output_size, scan_form
-from probinf.validity._sites import KEY_FORKS, SITES, arities, holds, site_arity
+from probinf.validity._sites import KEY_FORKS, SITES, arities, holds, shared_keys, site_arity
 from probinf.validity._source import UNKNOWN_LINE, source_line
 
-_FOLLOWED = (*SITES, *KEY_FORKS)
+# Equations whose outcome the replay records, wherever they stand.
+_FOLLOWED = (*SITES, *KEY_FORKS, cond_p)
 
 
 class Script(eqx.Module):
@@ -63,26 +65,42 @@ class KeyFork(eqx.Module):
     active: Bool[Array, "*batch"]
 
 
-def replay(jaxpr: Any, arguments: list, script: Script, position: Array) -> tuple[list, Array, list]:
+class BranchUse(eqx.Module):
+    """Which branch a cond took."""
+
+    taken: Int[Array, "*batch"]
+    active: Bool[Array, "*batch"]
+    source: str = eqx.field(static=True)
+    branches: int = eqx.field(static=True)
+
+
+Record = KeyUse | KeyFork | BranchUse
+
+
+def replay(
+    jaxpr: Any, arguments: list, script: Script, position: Array, constants: Sequence[Any] | None = None
+) -> tuple[list, Array, list]:
     """Evaluates a jaxpr on one script.
 
     Law: over all scripts, the outputs weighted by `exp(sum(log_weights))` are the law of the program.
 
-    Returns the outputs, the log-probability of each slot given the earlier ones, and the record of key uses.
+    Returns the outputs, the log-probability of each slot given the earlier ones, and the records of keys and branches.
     A slot that this path does not read has the single outcome 0; one that does not exist has weight -inf.
     """
-    body, constants = open_jaxpr(jaxpr)
+    body, own_constants = open_jaxpr(jaxpr)
+    constants = own_constants if constants is None else constants
     values: dict[Any, Any] = dict(zip(body.constvars, constants, strict=True))
     values |= dict(zip(body.invars, arguments, strict=True))
     log_weights: list[Array] = []
-    records: list[KeyUse | KeyFork] = []
+    records: list[Record] = []
+    shared = shared_keys(body)
     start = 0
     for equation in body.eqns:
         inputs = [atom.val if isinstance(atom, Literal) else values[atom] for atom in equation.invars]
-        size = _slots(equation, script.grid)
+        size = _slots(equation, script.grid, shared)
         part = script.part(start, size)
         start += size
-        outputs, part_weights, part_records = _step(equation, inputs, part, position)
+        outputs, part_weights, part_records = _step(equation, inputs, part, position, shared)
         values |= dict(zip(equation.outvars, outputs, strict=True))
         log_weights.append(part_weights)
         records += part_records
@@ -91,11 +109,11 @@ def replay(jaxpr: Any, arguments: list, script: Script, position: Array) -> tupl
     return outputs, jnp.concatenate([empty, *log_weights]), records
 
 
-def _slots(equation: JaxprEqn, grid: int) -> int:
+def _slots(equation: JaxprEqn, grid: int, shared: dict[Any, int]) -> int:
     """How many slots of the script an equation reads."""
     primitive = equation.primitive
     if primitive in SITES:
-        return output_size(equation)
+        return output_size(equation) // shared.get(equation.outvars[0], 1)
     if (body := inlined_body(equation)) is not None:
         return len(arities(body, grid))
     if primitive is scan_p:
@@ -106,9 +124,14 @@ def _slots(equation: JaxprEqn, grid: int) -> int:
     return 0
 
 
-def _step(equation: JaxprEqn, inputs: list, script: Script, position: Array) -> tuple[list, Array, list]:
+def _step(
+    equation: JaxprEqn, inputs: list, script: Script, position: Array, shared: dict[Any, int]
+) -> tuple[list, Array, list]:
     primitive = equation.primitive
     if primitive in SITES:
+        copies = shared.get(equation.outvars[0], 1)
+        if copies > 1:
+            return _shared_draw(equation, inputs, script, position, copies)
         return _draw(equation, inputs, script, position)
     body = inlined_body(equation)
     if body is not None and holds(body, _FOLLOWED):
@@ -118,7 +141,8 @@ def _step(equation: JaxprEqn, inputs: list, script: Script, position: Array) -> 
     if primitive is cond_p and any(holds(branch, _FOLLOWED) for branch in branches(equation)):
         return _replay_cond(equation, inputs, script.called_by(equation), position)
     outputs = _bind(equation, inputs)
-    return outputs, jnp.zeros((0,)), _forks(equation, inputs, outputs)
+    records = [_branch_use(equation, inputs[0], script)] if primitive is cond_p else _forks(equation, inputs, outputs)
+    return outputs, jnp.zeros((0,)), records
 
 
 def _bind(equation: JaxprEqn, inputs: list) -> list:
@@ -127,7 +151,7 @@ def _bind(equation: JaxprEqn, inputs: list) -> list:
     return list(outputs) if equation.primitive.multiple_results else [outputs]
 
 
-def _forks(equation: JaxprEqn, inputs: list, outputs: list) -> list[KeyUse | KeyFork]:
+def _forks(equation: JaxprEqn, inputs: list, outputs: list) -> list[Record]:
     if equation.primitive not in KEY_FORKS:
         return []
     parents, children = jax.random.key_data(inputs[0]), jax.random.key_data(outputs[0])
@@ -146,7 +170,7 @@ def _draw(equation: JaxprEqn, inputs: list, script: Script, position: Array) -> 
     if equation.primitive is choice_p:
         log_weights, value = _choice_outcome(inputs[1], outcomes, len(equation.params["draws"]))
     elif equation.primitive is random_bits_p:
-        log_weights, value = _grid_outcome(script.grid, outcomes, equation.params["bit_width"])
+        log_weights, value = _grid_outcome(script.grid, outcomes, equation.params["bit_width"], position)
     else:
         log_weights, value = _cell_outcome(inputs[1], outcomes, position)
     # A slot shared with a wider branch of a cond has outcomes that this site does not.
@@ -184,11 +208,33 @@ def _cell_outcome(breaks: Array, outcomes: Array, position: Array) -> tuple[Arra
     return jnp.log(width), low + position * width
 
 
-def _grid_outcome(grid: int, outcomes: Array, bit_width: int) -> tuple[Array, Array]:
-    """Equally likely bits that `jax.random.uniform` turns into the midpoints of the grid's cells."""
-    points = [(2 * i + 1) * 2**bit_width // (2 * grid) for i in range(grid)]
-    table = jnp.array(np.array(points, dtype=f"uint{bit_width}"))
-    return jnp.full(outcomes.shape, -math.log(grid)), table[jnp.minimum(outcomes, grid - 1)]
+def _grid_outcome(grid: int, outcomes: Array, bit_width: int, position: Array) -> tuple[Array, Array]:
+    """Equally likely bits that `jax.random.uniform` turns into the points (i + position) / grid."""
+    middles = [(2 * i + 1) * 2**bit_width // (2 * grid) for i in range(grid)]
+    table = jnp.array(np.array(middles, dtype=f"uint{bit_width}"))
+    # The middle is exact in integers; another position is needed only roughly.
+    away = (position - 0.5) * (2.0 ** min(bit_width, 32) / grid)
+    shift = jnp.abs(away).astype(table.dtype) << max(0, bit_width - 32)
+    index = jnp.minimum(outcomes, grid - 1)
+    value = jnp.where(away < 0, table[index] - shift, table[index] + shift)
+    return jnp.full(outcomes.shape, -math.log(grid)), value
+
+
+def _shared_draw(
+    equation: JaxprEqn, inputs: list, script: Script, position: Array, copies: int
+) -> tuple[list, Array, list]:
+    """One uniform for all rows that were given the same key: the cells are those between the breaks of all of them."""
+    key, breaks = inputs
+    words = jax.random.key_data(key).reshape(-1, copies, jax.random.key_data(key).shape[-1])[:, 0]
+    joined = breaks.reshape(words.shape[0], -1)
+    outcomes = script.outcomes.reshape(words.shape[0])
+    log_weights, value = _cell_outcome(joined, outcomes, position)
+    log_weights = jnp.where(outcomes < joined.shape[-1] + 1, log_weights, -jnp.inf)
+    aval: Any = equation.outvars[0].aval
+    value = jnp.broadcast_to(value[:, None], (words.shape[0], copies)).reshape(aval.shape)
+    line = source_line(equation, script.caller)
+    use = KeyUse(words, script.slots.reshape(words.shape[0], 1), jnp.ones(words.shape[0], bool), line)
+    return [value.astype(aval.dtype)], log_weights.reshape(-1), [use]
 
 
 def _replay_scan(equation: JaxprEqn, inputs: list, script: Script, position: Array) -> tuple[list, Array, list]:
@@ -219,6 +265,13 @@ def _replay_cond(equation: JaxprEqn, inputs: list, script: Script, position: Arr
         for record in branch_records:
             taken = record.active & (index == number)
             records.append(eqx.tree_at(lambda r: r.active, record, taken))
+    records.append(_branch_use(equation, index, script))
     index = index.astype(jnp.int32)
     selected = [jax.lax.select_n(index, *cases) for cases in zip(*outputs, strict=True)]
     return selected, jax.lax.select_n(index, *log_weights), records
+
+
+def _branch_use(equation: JaxprEqn, index: Array, script: Script) -> BranchUse:
+    count = len(branches(equation))
+    taken = jnp.clip(index.astype(jnp.int32), 0, count - 1)
+    return BranchUse(taken, jnp.ones(taken.shape, bool), source_line(equation, script.caller), count)

@@ -1,73 +1,54 @@
-"""One row per claim: what was claimed, which checks were possible, what they found."""
+"""One row per claim: what was claimed, what was checked and what was not, and what the checks found."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
-from scipy.stats import chi2
+from jaxtyping import PRNGKeyArray
 
 from probinf._measure import Guarantee, MeaningError, Measure
-from probinf._sampler import Kernel, Sampler
+from probinf._sampler import Kernel
+from probinf.validity._alarm import bet_on_law, log_wealth_of_kernel
+from probinf.validity._case import Case as Case
+from probinf.validity._case import DistributionCase as DistributionCase
+from probinf.validity._case import KernelCase as KernelCase
+from probinf.validity._case import SamplerCase as SamplerCase
+from probinf.validity._cells import BrokenCells
+from probinf.validity._continuous import density_p_value
 from probinf.validity._contract import Contract, check_contract, consistency_p_value
-from probinf.validity._errors import KeyReuseError, NotEnumerable, TooManyWorlds
-from probinf.validity._finite import FiniteMeasure
-from probinf.validity._kernel_matrix import invariance_error, kernel_matrix
+from probinf.validity._errors import HiddenRandomness, KeyReuseError, NotANumber, NotEnumerable, TooManyWorlds
+from probinf.validity._finding import Finding
+from probinf.validity._kernel_matrix import LeavesStates, ergodicity_failure, invariance_error, kernel_matrix
+from probinf.validity._law import Branch, EnumeratedLaw
+from probinf.validity._parts import distribution_findings, kernel_findings
 from probinf.validity._program import promote
-from probinf.validity._proper import check_proper_weighting
+from probinf.validity._proper import EXACT_TOLERANCE as EXACT_TOLERANCE
+from probinf.validity._proper import exact_check
 from probinf.validity._statistical import check_means
+from probinf.validity._thorough import claims_on_the_continuum, look_again, look_closer
 
-# An exact check fails above this; float64 sums over 10^5 worlds stay below 1e-12.
-EXACT_TOLERANCE = 1e-10
 # A statistical check fails below this: its false-alarm rate per row.
 FALSE_ALARM_RATE = 1e-6
-# Atoms whose masses the statistical check tests one by one.
-_TESTED_ATOMS = 16
-
-
-class SamplerCase(NamedTuple):
-    """A sampler small enough to check. `expectations` replaces the exact target where draws are continuous.
-
-    End the sampler with a `Map` where only part of a value should be compared. `grid` = B reads every uniform of
-    `jax.random` on B points, as in `enumerate_law`; then `target` is needed, on the same points, and there is no
-    statistical check: the compiled sampler draws other values.
-
-    A sampler that claims nothing (HEURISTIC) is held to `target`, the exact law of its output, if there is one.
-
-    `contract` is what a sampler promises that is only CONSISTENT: its runs are held to it, and the evidence and the
-    self-normalized means to `expectations`, at many particles.
-    """
-
-    name: str
-    sampler: Sampler
-    n: int = 2
-    expectations: tuple[Callable[[Any], Float[Array, " K"]], Float[np.ndarray, " K"]] | None = None
-    target: FiniteMeasure | None = None
-    grid: int = 0
-    contract: Contract | None = None
-
-
-class KernelCase(NamedTuple):
-    """A Markov kernel on finitely many states (leading axis S), and the log-density it claims to keep on them.
-
-    `grid` = B reads every uniform of `jax.random` on B points, as in `enumerate_law`; then there is no statistical
-    check: the compiled kernel leaves the listed states.
-    """
-
-    name: str
-    kernel: Kernel
-    states: Any
-    log_target: Float[np.ndarray, " S"]
-    grid: int = 0
+# What the entries of a kernel's matrix may be off in float32.
+_SINGLE = 1e-4
+# Standard errors of a relative deviation that the sequential test sees in nearly every run at that rate.
+_SEEN = 7.0
 
 
 class Row(NamedTuple):
-    """One line of the report; None is a check that was not possible. `caught_by` names the check that failed."""
+    """One line of the report; None is a check that was not possible.
+
+    `caught_by` names the check that failed and `reason` says more, also why nothing could be checked. `tolerance` is
+    what the exact error may be. `sizes` are the numbers of particles, `branches` how many branches of the program's
+    conds some world took, and of how many; `randomness` the kinds of draws; `compared` the other things that were
+    looked at (see `Finding`); `resolution` the relative bias of the evidence that the statistical part would see.
+    """
 
     name: str
     law: str
@@ -77,97 +58,269 @@ class Row(NamedTuple):
     verdict: str
     caught_by: str | None
     worlds: int | None
+    tolerance: float = EXACT_TOLERANCE
+    reason: str | None = None
+    sizes: tuple[int, ...] = ()
+    branches: tuple[int, int] | None = None
+    randomness: tuple[str, ...] = ()
+    compared: tuple[Finding, ...] = ()
+    resolution: float | None = None
 
 
-def check_case(case: SamplerCase | KernelCase, key: PRNGKeyArray, *, replicates: int = 16384) -> Row:
-    """Runs every check that the case allows: symbolic, exact, statistical (on `replicates` runs; none if zero).
+def check_case(case: Case, key: PRNGKeyArray, *, replicates: int = 16384, thorough: bool = False) -> Row:
+    """Run every check that the case allows: symbolic, exact, and sequential on `replicates` runs.
+
+    The exact check reads the case's own number of particles, on a fresh cloud and on one that comes in with weights,
+    twist and evidence, and follows every key. With `thorough` it also reads other numbers of particles, float32, the
+    eager, batched and in-place forms, and each distribution, factor and kernel by itself, which takes some times as
+    long. A row says what was looked at.
 
     The verdict is `flagged` if any check fails, `pass` if at least one was possible and none failed, else `unchecked`:
     a claim that nothing could test has not passed. A sampler that claims only to be CONSISTENT is held to its contract
-    instead, and to the truth within a stated bias. Exact checks fail above 1e-10 relative error, statistical ones have
-    a false-alarm rate of 1e-6 each.
+    instead, and to the truth within a stated bias. Exact checks fail above 1e-10 relative error (more where float32
+    tables are read, see `ExactCheck`), statistical ones have a false-alarm rate of 1e-6 each; none if `replicates` is
+    zero. A NaN, an overflow, a key used twice and a refused density are failures too.
     """
+    try:
+        if isinstance(case, DistributionCase):
+            return _check_distribution(case, key, replicates)
+        if isinstance(case, KernelCase):
+            return _check_kernel(case, key, replicates, thorough)
+        return _check_sampler(case, key, replicates, thorough)
+    except KeyReuseError as error:
+        return _flagged(_empty(case), "key reuse", str(error))
+    except NotANumber as error:
+        return _flagged(_empty(case), "not a number", str(error))
+    except HiddenRandomness as error:
+        return _flagged(_empty(case), "hidden randomness", str(error))
+    except BrokenCells as error:
+        return _flagged(_empty(case), "cells", str(error))
+    except LeavesStates as error:
+        return _flagged(_empty(case), "exact", str(error))
+
+
+def _empty(case: Case, law: str = "", guarantee: str = "none") -> Row:
     if isinstance(case, KernelCase):
-        return _check_kernel(case, key, replicates)
-    return _check_sampler(case, key, replicates)
+        law = f"{case.kernel.invariant.name} K = same"
+        guarantee = Guarantee.INVARIANT.value if case.ergodic else "stationary"
+    elif isinstance(case, DistributionCase):
+        law, guarantee = case.distribution.name, Guarantee.EXACT.value
+    elif not law:
+        meaning = case.sampler.meaning(Measure())
+        law, guarantee = meaning.name, meaning.guarantee.value
+    return Row(case.name, law, guarantee, None, None, "unchecked", None, None)
 
 
-def _check_sampler(case: SamplerCase, key: PRNGKeyArray, replicates: int) -> Row:
+def _flagged(row: Row, by: str, reason: str | None = None) -> Row:
+    return row._replace(verdict="flagged", caught_by=by, reason=reason)
+
+
+def _check_sampler(case: SamplerCase, key: PRNGKeyArray, replicates: int, thorough: bool) -> Row:
     try:
         meaning = case.sampler.meaning(Measure())
     except MeaningError as error:
-        return Row(case.name, str(error), "none", None, None, "flagged", "symbolic", None)
-    row = Row(case.name, meaning.name, meaning.guarantee.value, None, None, "unchecked", None, None)
+        return _flagged(_empty(case, str(error)), "symbolic", str(error))
+    row = _empty(case, meaning.name, meaning.guarantee.value)
     if meaning.guarantee is Guarantee.CONSISTENT and case.contract is not None:
         return _check_promises(case, case.contract, row, key, replicates)
     # What claims no law can still be held to one that is given.
     if meaning.guarantee is Guarantee.CONSISTENT or (meaning.guarantee is Guarantee.HEURISTIC and case.target is None):
+        return row._replace(reason=f"{meaning.guarantee.value}: no law is claimed that a finite check could test")
+    if case.expectations is not None:
+        return _check_expectations(case, row, key, replicates, thorough)
+    try:
+        check, law = exact_check(case.sampler, case.n, case.target, grid=case.grid)
+    except (NotANumber, HiddenRandomness):
+        raise
+    except (NotEnumerable, TooManyWorlds) as error:
+        return row._replace(reason=str(error))
+    row = _with_law(row, law, check.error, check.tolerance)._replace(sizes=(case.n,))
+    if not check.passed:
+        return _flagged(row, "exact")
+    closer = look_closer if thorough else look_again
+    row = _with_findings(row, closer(case.sampler, case.n, check.target, law, limit=2_000_000, grid=case.grid))
+    if row.verdict == "flagged" or not replicates or case.grid:
+        return _judged(row)
+    wealth = np.asarray(bet_on_law(case.sampler, case.n, check.target, law, samples=replicates)(key))
+    return _judged(row._replace(p_value=_p_value(wealth), resolution=_resolution(law, replicates)))
+
+
+def _check_expectations(
+    case: SamplerCase, row: Row, key: PRNGKeyArray, replicates: int, thorough: bool
+) -> Row:
+    """Means only: the draws are continuous."""
+    assert case.expectations is not None
+    if not replicates:
         return row
-    expectations = case.expectations
-    if expectations is None:
-        try:
-            exact = check_proper_weighting(case.sampler, case.n, target=case.target, grid=case.grid)
-        except KeyReuseError as error:
-            return row._replace(law=str(error), verdict="flagged", caught_by="key reuse")
-        except (NotEnumerable, TooManyWorlds):
-            return row
-        row = row._replace(exact_error=exact.error, worlds=exact.worlds)
-        expectations = _atom_tests(exact.target)
-    if replicates and not case.grid:
-        means = check_means(case.sampler, case.n, *expectations, key, replicates=replicates)
-        row = row._replace(p_value=means.p_value)
-    return _judged(row)
+    means = check_means(case.sampler, case.n, *case.expectations, key, replicates=replicates)
+    relative = float(means.errors[0] / abs(means.means[0])) if means.means[0] else math.inf
+    row = row._replace(p_value=means.p_value, resolution=_SEEN * relative, sizes=(case.n,), randomness=("continuous",))
+    if not thorough or row.p_value is None or not row.p_value >= FALSE_ALARM_RATE:
+        return _judged(row)
+    return _judged(_with_findings(row, claims_on_the_continuum(case.sampler, case.n, key)))
 
 
 def _check_promises(case: SamplerCase, contract: Contract, row: Row, key: PRNGKeyArray, replicates: int) -> Row:
     """A claim for many particles only: one run against its contract, several against the truth."""
     report = check_contract(case.sampler, contract.n, key, ess=contract.ess)
     if report.violations(contract.tolerance):
-        return row._replace(law=f"{row.law}, contract: {report.worst}", verdict="flagged", caught_by="contract")
+        return _flagged(row, "contract", f"the run breaks its promise on: {report.worst}")
     if not replicates or case.expectations is None:
         return row
     return _judged(row._replace(p_value=consistency_p_value(case.sampler, contract, *case.expectations, key)))
 
 
-def _check_kernel(case: KernelCase, key: PRNGKeyArray, replicates: int) -> Row:
-    invariant = case.kernel.invariant
-    row = Row(
-        case.name,
-        f"{invariant.name} K = same",
-        Guarantee.INVARIANT.value,
-        None,
-        None,
-        "unchecked",
-        None,
-        None,
-    )
+def _check_kernel(case: KernelCase, key: PRNGKeyArray, replicates: int, thorough: bool) -> Row:
+    row = _empty(case)
     log_target = np.asarray(case.log_target, np.float64)
+    if np.any(np.isnan(log_target)) or not np.any(np.isfinite(log_target)):
+        return _flagged(row, "not a number", "the log-density of the states holds NaN, or is -inf throughout")
+    transition = _Transition(case.kernel)
     try:
         with jax.enable_x64(True):
-            matrix = kernel_matrix(promote(_Transition(case.kernel)), promote(case.states), grid=case.grid)
-        row = row._replace(exact_error=float(invariance_error(matrix, log_target)))
-    except KeyReuseError as error:
-        return row._replace(law=str(error), verdict="flagged", caught_by="key reuse")
-    except (NotEnumerable, TooManyWorlds):
-        pass
+            matrix = kernel_matrix(promote(transition), promote(case.states), grid=case.grid)
+    except (NotANumber, HiddenRandomness):
+        raise
+    except (NotEnumerable, TooManyWorlds) as error:
+        row = row._replace(reason=str(error))
+    else:
+        row = row._replace(exact_error=invariance_error(matrix, log_target), randomness=("discrete",))
+        if row.exact_error is None or not row.exact_error <= EXACT_TOLERANCE:
+            return _flagged(row, "exact")
+        failure = ergodicity_failure(matrix, log_target) if case.ergodic else None
+        if failure is not None:
+            return _flagged(row, "not ergodic", failure)
+        row = _with_findings(row, _kernel_forms(case, log_target, thorough))
+        if row.verdict == "flagged":
+            return row
     if not replicates or case.grid:
         return _judged(row)
-    states = jax.tree.map(jnp.asarray, case.states)
-    visits = _visits(_Transition(case.kernel), states, jnp.asarray(log_target, jnp.float32), key, replicates)
-    counts = np.asarray(visits)
-    expected = np.exp(log_target - np.logaddexp.reduce(log_target)) * replicates
-    tested = expected > 5
-    statistic = np.sum((counts[tested] - expected[tested]) ** 2 / expected[tested])
-    return _judged(row._replace(p_value=float(chi2.sf(statistic, max(1, tested.sum() - 1)))))
+    wealth = np.asarray(log_wealth_of_kernel(case.kernel, case.states, log_target, key, samples=replicates))
+    return _judged(row._replace(p_value=_p_value(wealth)))
+
+
+def _kernel_forms(case: KernelCase, log_target: np.ndarray, thorough: bool) -> Iterator[Finding]:
+    """The density that the kernel says it keeps, its batched form, and its matrix in production precision."""
+    with jax.enable_x64(True):
+        kernel, states = promote(case.kernel), promote(jax.tree.map(jnp.asarray, case.states))
+        claimed = _claimed_density(kernel, states)
+        if claimed is not None:
+            yield Finding("the measure it says it keeps", _gap_up_to_a_constant(claimed, log_target))
+        if thorough:
+            try:
+                yield from kernel_findings(kernel, states)
+            except TooManyWorlds:
+                # Pairs of lanes have the square of the worlds of one.
+                pass
+    if thorough and not case.grid:
+        with jax.enable_x64(False):
+            single = jax.tree.map(_as_single, case.states)
+            matrix = kernel_matrix(_Transition(case.kernel), single, double=False)
+        yield Finding("float32", invariance_error(matrix, log_target), _SINGLE, "precision")
+
+
+def _as_single(leaf: Any) -> np.ndarray:
+    leaf = np.asarray(leaf)
+    return leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf
+
+
+def _check_distribution(case: DistributionCase, key: PRNGKeyArray, replicates: int) -> Row:
+    row = _empty(case)
+    try:
+        with jax.enable_x64(True):
+            inputs = promote(jax.tree.map(jnp.asarray, case.inputs))
+            row = _with_findings(row, distribution_findings(promote(case.distribution), inputs))
+    except (NotANumber, HiddenRandomness):
+        raise
+    except TooManyWorlds as error:
+        return row._replace(reason=str(error))
+    except NotEnumerable as error:
+        if not replicates:
+            return row._replace(reason=str(error))
+        p_value = density_p_value(case.distribution, case.inputs, key, draws=replicates)
+        return _judged(row._replace(p_value=p_value, randomness=("continuous",)))
+    if not row.compared:
+        return row._replace(reason="its density cannot be computed at what it draws")
+    if row.verdict == "flagged":
+        return row
+    return row._replace(verdict="pass", exact_error=max(f.error for f in row.compared), randomness=("discrete",))
+
+
+def _claimed_density(kernel: Kernel, states: Any) -> np.ndarray | None:
+    """Log-density of the declared measure at the states, where they are values of it."""
+    try:
+        return np.asarray(jax.vmap(kernel.invariant.log_density)(states), np.float64)
+    except (MeaningError, TypeError, AttributeError, IndexError):
+        # Kernels on more than the value (an estimate beside it) keep a measure of the value.
+        return None
+
+
+def _gap_up_to_a_constant(claimed: np.ndarray, log_target: np.ndarray) -> float:
+    if np.any(np.isnan(claimed)) or not np.array_equal(np.isfinite(claimed), np.isfinite(log_target)):
+        return math.inf
+    gap = (claimed - log_target)[np.isfinite(log_target)]
+    return float(np.max(gap) - np.min(gap))
+
+
+def _with_law(row: Row, law: EnumeratedLaw, error: float, tolerance: float) -> Row:
+    taken, total = _reached(law.branches)
+    return row._replace(
+        exact_error=error,
+        tolerance=tolerance,
+        worlds=law.worlds,
+        branches=(taken, total) if total else None,
+        randomness=tuple(sorted({site.name for site in law.sites})),
+    )
+
+
+def _reached(branches: tuple[Branch, ...]) -> tuple[int, int]:
+    return sum(len(branch.taken) for branch in branches), sum(branch.branches for branch in branches)
+
+
+def _with_findings(row: Row, findings: Iterator[Finding]) -> Row:
+    """The row after looking at everything, or up to the first thing that fails."""
+    for finding in findings:
+        row = row._replace(compared=(*row.compared, finding))
+        if finding.size is not None and finding.size not in row.sizes:
+            row = row._replace(sizes=tuple(sorted((*row.sizes, finding.size))))
+        if finding.branches:
+            taken, total = _reached(finding.branches)
+            before = row.branches or (0, total)
+            row = row._replace(branches=(max(taken, before[0]), max(total, before[1])) if total else None)
+        if not finding.passed:
+            reason = f"{finding.what}: off by {finding.error:.3g}, may be {finding.tolerance:.1g}"
+            return _flagged(row._replace(exact_error=finding.error), finding.kind, reason)
+    return row
 
 
 def _judged(row: Row) -> Row:
-    if row.exact_error is not None and not row.exact_error <= EXACT_TOLERANCE:
-        return row._replace(verdict="flagged", caught_by="exact")
+    if row.verdict == "flagged":
+        return row
+    if row.exact_error is not None and not row.exact_error <= row.tolerance:
+        return _flagged(row, "exact")
     if row.p_value is not None and not row.p_value >= FALSE_ALARM_RATE:
-        return row._replace(verdict="flagged", caught_by="statistical")
+        return _flagged(row, "statistical")
     checked = row.exact_error is not None or row.p_value is not None
     return row._replace(verdict="pass" if checked else "unchecked")
+
+
+def _p_value(log_wealth: np.ndarray) -> float:
+    """What a wealth is worth as a p-value: P(it ever reaches 1/p) <= p. NaN is worth nothing less than an alarm."""
+    if np.any(np.isnan(log_wealth)):
+        return 0.0
+    return float(np.exp(-max(0.0, float(np.max(log_wealth)))))
+
+
+def _resolution(law: EnumeratedLaw, replicates: int) -> float:
+    """Seven standard errors of the evidence relative to itself, from its exact variance."""
+    log_mass = np.logaddexp.reduce(law.outputs[1], axis=1)
+    top = float(np.max(log_mass))
+    if not np.isfinite(top):
+        return math.inf
+    mass, p = np.exp(log_mass - top), law.probability
+    mean = float(np.sum(p * mass))
+    variance = max(0.0, float(np.sum(p * (mass - mean) ** 2)))
+    return _SEEN * math.sqrt(variance / replicates) / mean
 
 
 class _Transition(eqx.Module):
@@ -177,38 +330,3 @@ class _Transition(eqx.Module):
 
     def __call__(self, key: PRNGKeyArray, x: Any) -> Any:
         return self.kernel(key, x)[0]
-
-
-class _Atoms(eqx.Module):
-    """The constant one, and the indicator of each of some atoms."""
-
-    atoms: Any
-
-    def __call__(self, x: Any) -> Float[Array, " K"]:
-        return jnp.concatenate([jnp.ones(1), _matches(self.atoms, x).astype(jnp.float32)])
-
-
-def _matches(states: Any, x: Any) -> Bool[Array, " S"]:
-    """Which of the stacked states equals x, to the precision of float32."""
-    pairs = zip(jax.tree.leaves(states), jax.tree.leaves(x), strict=True)
-    same = [
-        jnp.isclose(s.astype(float), v.astype(float)[None], atol=1e-5).reshape(len(s), -1).all(axis=1) for s, v in pairs
-    ]
-    return jnp.all(jnp.stack(same), axis=0)
-
-
-def _atom_tests(target: FiniteMeasure) -> tuple[_Atoms, Float[np.ndarray, " K"]]:
-    heaviest = np.argsort(-target.log_mass)[:_TESTED_ATOMS]
-    atoms = jax.tree.map(lambda leaf: jnp.asarray(leaf[heaviest]), target.values)
-    return _Atoms(atoms), np.concatenate([[target.total], np.exp(target.log_mass[heaviest])])
-
-
-@eqx.filter_jit
-def _visits(
-    transition: _Transition, states: Any, log_target: Float[Array, " S"], key: PRNGKeyArray, replicates: int
-) -> Int[Array, " S"]:
-    """Where one transition from the target lands, counted over replicates."""
-    start_key, move_key = jax.random.split(key)
-    start = jax.random.categorical(start_key, log_target, shape=(replicates,))
-    ends = jax.vmap(transition)(jax.random.split(move_key, replicates), jax.tree.map(lambda leaf: leaf[start], states))
-    return jnp.sum(jax.vmap(lambda x: _matches(states, x))(ends), axis=0)

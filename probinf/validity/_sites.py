@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from jax.extend.core import JaxprEqn
 from jax.extend.core.primitives import (
+    broadcast_in_dim_p,
     cond_p,
     random_bits_p,
     random_fold_in_p,
@@ -29,7 +31,7 @@ _RAW_DRAWS = (random_bits_p, random_gamma_p, rng_bit_generator_p, rng_uniform_p)
 
 
 class Site(NamedTuple):
-    """One line that draws: `count` scalar draws of `arity` outcomes each."""
+    """One line that draws: `count` independent scalar draws of `arity` outcomes each."""
 
     name: str
     source: str
@@ -43,6 +45,31 @@ def site_arity(equation: JaxprEqn, grid: int) -> int:
         return grid
     outcomes = equation.invars[1].aval.shape[-1]  # pyright: ignore[reportAttributeAccessIssue]
     return outcomes if equation.primitive is choice_p else outcomes + 1
+
+
+def shared_keys(body: Any) -> dict[Any, int]:
+    """For the output of each `uniform_cells` whose rows were given one key by `jax.vmap`, how many rows share it.
+
+    They get the same uniform by right: their keys are made equal by the batching of the primitive itself.
+    """
+    repeated = {}
+    for equation in body.eqns:
+        if equation.primitive is broadcast_in_dim_p:
+            (small, large), shape = (equation.invars[0], equation.outvars[0]), equation.params["shape"]
+            old: Any = small.aval
+            copies = math.prod(shape) // max(1, math.prod(old.shape))
+            leading = equation.params["broadcast_dimensions"] == tuple(range(len(shape) - len(old.shape), len(shape)))
+            # Only where one key stands for all: of keys that are already many, the copies are not neighbors.
+            if copies > 1 and leading and math.prod(old.shape) == 1:
+                repeated[large] = copies
+    return {
+        equation.outvars[0]: repeated[equation.invars[0]]
+        for equation in body.eqns
+        if equation.primitive is uniform_cells_p
+        and not hasattr(equation.invars[0], "val")
+        and equation.invars[0] in repeated
+        and equation.outvars[0].aval.shape == equation.invars[0].aval.shape
+    }
 
 
 def holds(jaxpr: Any, primitives: tuple) -> bool:
@@ -61,12 +88,16 @@ def arities(jaxpr: Any, grid: int) -> list[int]:
     Raises: NotEnumerable for draws inside a while loop or inside a call that the replay cannot enter.
     """
     found: list[int] = []
-    for equation in open_jaxpr(jaxpr)[0].eqns:
+    body = open_jaxpr(jaxpr)[0]
+    shared = shared_keys(body)
+    for equation in body.eqns:
         primitive = equation.primitive
         if primitive in SITES:
-            found += [site_arity(equation, grid)] * output_size(equation)
-        elif (body := inlined_body(equation)) is not None:
-            found += arities(body, grid)
+            copies = shared.get(equation.outvars[0], 1)
+            arity = site_arity(equation, grid)
+            found += [copies * (arity - 1) + 1 if copies > 1 else arity] * (output_size(equation) // copies)
+        elif (inner := inlined_body(equation)) is not None:
+            found += arities(inner, grid)
         elif primitive is scan_p:
             scan = scan_form(equation)
             found += arities(scan.body, grid) * scan.length
@@ -81,11 +112,15 @@ def arities(jaxpr: Any, grid: int) -> list[int]:
 def sites(jaxpr: Any, grid: int, repeats: int = 1, caller: str = UNKNOWN_LINE) -> list[Site]:
     """Every line that draws, with how often it is reached at most."""
     found: list[Site] = []
-    for equation in open_jaxpr(jaxpr)[0].eqns:
+    body = open_jaxpr(jaxpr)[0]
+    shared = shared_keys(body)
+    for equation in body.eqns:
         line = source_line(equation, caller)
         if equation.primitive in SITES:
-            count = output_size(equation) * repeats
-            found.append(Site(str(equation.primitive), line, site_arity(equation, grid), count))
+            copies = shared.get(equation.outvars[0], 1)
+            count, arity = output_size(equation) // copies * repeats, site_arity(equation, grid)
+            arity = copies * (arity - 1) + 1 if copies > 1 else arity
+            found.append(Site(str(equation.primitive), line, arity, count))
         else:
             times = repeats * scan_form(equation).length if equation.primitive is scan_p else repeats
             for sub in sub_jaxprs(equation):

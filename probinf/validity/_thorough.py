@@ -1,0 +1,235 @@
+"""What a sampler's claim implies beyond one exact comparison, checked one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from probinf._measure import Density, Factor, Guarantee, MeaningError, Measure
+from probinf._particles import Particles, spawn
+from probinf._sampler import Sampler
+from probinf.validity._cells import check_positions
+from probinf.validity._errors import KeyReuseError, NotEnumerable, TooManyWorlds
+from probinf.validity._finite import FiniteMeasure, largest_difference
+from probinf.validity._law import EnumeratedLaw, read_law
+from probinf.validity._parts import part_findings
+from probinf.validity._proper import (
+    compared,
+    fresh,
+    log_masses,
+    measure_of,
+    program_of,
+    weighed,
+)
+from probinf.validity._finding import Finding
+
+# Worlds of the other numbers of particles: more are not worth their time.
+_FEW_WORLDS = 20_000
+# Other numbers of particles, beside the one that was asked for.
+_SIZES = (1, 2, 3, 4)
+# What float32 may be off: its sums, and the rounding of log-weights of some size.
+_SINGLE = 2e-4
+# Keys of the runs that are compared between forms; two must differ, since one may by rounding at a threshold.
+_KEYS = 6
+
+
+def look_again(
+    sampler: Sampler, n: int, target: FiniteMeasure, law: EnumeratedLaw, *, limit: int, grid: int
+) -> Iterator[Finding]:
+    """What can be checked with the program that was compiled for the exact check."""
+    meaning = _meaning(sampler)
+    yield from _symbolic(sampler, meaning)
+    if meaning is not None and meaning.guarantee is Guarantee.EXACT:
+        yield _exact_lanes(law, target)
+    # The target of what claims no measure is the law of its output from a fresh cloud.
+    if meaning is not None and meaning.guarantee is not Guarantee.HEURISTIC:
+        yield from _incoming(sampler, n, target, limit, grid)
+
+
+def look_closer(
+    sampler: Sampler, n: int, target: FiniteMeasure, law: EnumeratedLaw, *, limit: int, grid: int
+) -> Iterator[Finding]:
+    """Every further check of a sampler that passed the exact one."""
+    yield from look_again(sampler, n, target, law, limit=limit, grid=grid)
+    yield from part_findings(sampler)
+    meaning = _meaning(sampler)
+    if meaning is not None and meaning.guarantee is not Guarantee.HEURISTIC:
+        for size in _SIZES:
+            if size != n:
+                yield from _other_size(sampler, size, target, grid)
+    if not grid:
+        yield from _single_precision(sampler, n, target, limit)
+        yield from _forms(sampler, n)
+
+
+def _meaning(sampler: Sampler) -> Measure | None:
+    try:
+        return sampler.meaning(Measure())
+    except MeaningError:
+        return None
+
+
+class _Probe(eqx.Module):
+    """A factor that nothing else can hold."""
+
+    def __call__(self, x: Any) -> Array:
+        del x
+        return jnp.log(0.37)
+
+
+def _symbolic(sampler: Sampler, meaning: Measure | None) -> Iterator[Finding]:
+    """The meaning must keep the measure that comes in, and be the same whenever it is asked for."""
+    if meaning is None:
+        return
+    probe = Density("what came in", _Probe())
+    try:
+        power = _power_of(sampler.meaning(Measure((probe,), (1.0,))), probe)
+    except MeaningError:
+        # It moves lanes by a kernel for one measure, so it is a sampler from nothing only.
+        power = 1.0
+    yield Finding("meaning keeps what comes in", abs(power - 1.0), kind="symbolic")
+    again = sampler.meaning(Measure())
+    same = again.guarantee is meaning.guarantee and again.name == meaning.name
+    yield Finding("meaning is the same each time", 0.0 if same else np.inf, kind="symbolic")
+
+
+def _power_of(measure: Any, probe: Factor) -> float:
+    """The exponent of a factor anywhere within a measure, also within what a push-forward is made from."""
+    if isinstance(measure, Measure):
+        powers = [
+            float(e) * (1.0 if f is probe else _power_of(f, probe))
+            for f, e in zip(measure.factors, measure.exponents, strict=True)
+        ]
+        return sum(powers)
+    if isinstance(measure, Factor):
+        inner = [value for value in vars(measure).values() if isinstance(value, Factor)]
+        return sum(1.0 if f is probe else _power_of(f, probe) for f in inner)
+    return 0.0
+
+
+def _exact_lanes(law: EnumeratedLaw, target: FiniteMeasure) -> Finding:
+    """EXACT: in every world each lane has the same mass, and each lane by itself has the law of the target."""
+    values, log_mass = law.outputs
+    lanes = log_mass.shape[1]
+    spread = float(np.max(np.abs(log_mass - (target.log_total - np.log(lanes)))))
+    if not spread <= 1e-9:
+        return Finding("EXACT: every weight is one", spread if np.isfinite(spread) else np.inf, 1e-9)
+    errors = []
+    for lane in range(lanes):
+        own = jax.tree.map(lambda leaf, lane=lane: leaf[:, lane], values)
+        marginal = FiniteMeasure(own, law.log_prob + target.log_total).merged()
+        errors.append(largest_difference(marginal, target))
+    return Finding("EXACT: each particle's own law", max(errors))
+
+
+def _incoming(sampler: Sampler, n: int, target: FiniteMeasure, limit: int, grid: int) -> Iterator[Finding]:
+    """The law of a cloud that comes in with weights, twist and evidence; and the promise of the cells."""
+    with jax.enable_x64(True):
+        program = program_of(sampler, weighed(n), limit=limit, grid=grid)
+        check = compared(program, read_law(program), target.scaled(weighed(n).log_mass))
+        yield Finding(f"weighed cloud, n = {n}", check.error, check.tolerance, "exact", n, check.branches)
+        check_positions(program)
+
+
+def _other_size(sampler: Sampler, n: int, target: FiniteMeasure, grid: int) -> Iterator[Finding]:
+    """The law at another number of particles, where its worlds are few and the sampler takes it."""
+    try:
+        with jax.enable_x64(True):
+            program = program_of(sampler, fresh(n), limit=_FEW_WORLDS, grid=grid)
+    except TooManyWorlds:
+        return
+    except ValueError as error:
+        # Islands that do not divide the cloud, and the like, are refused in a sentence.
+        if isinstance(error, NotEnumerable | KeyReuseError):
+            raise
+        return
+    with jax.enable_x64(True):
+        check = compared(program, read_law(program), target)
+    yield Finding(f"fresh cloud, n = {n}", check.error, check.tolerance, "exact", n, check.branches)
+    yield from _incoming(sampler, n, target, _FEW_WORLDS, grid)
+
+
+def _single_precision(sampler: Sampler, n: int, target: FiniteMeasure, limit: int) -> Iterator[Finding]:
+    """The same worlds in the precision of production."""
+    with jax.enable_x64(False):
+        law = read_law(program_of(sampler, fresh(n), limit=limit, double=False), audit=False)
+    found = measure_of(law)
+    sizes = np.abs(np.where(np.isfinite(law.outputs[1]), law.outputs[1], 0.0)).max(initial=0.0)
+    tolerance = _SINGLE + 16 * float(np.finfo(np.float32).eps) * float(sizes)
+    coarse = jax.tree.map(lambda leaf: _as_single(leaf), target.values)
+    error = largest_difference(found, FiniteMeasure(coarse, target.log_mass, target.sign))
+    yield Finding("float32", error, tolerance)
+
+
+def _as_single(leaf: np.ndarray) -> np.ndarray:
+    return leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf
+
+
+def _forms(sampler: Sampler, n: int) -> Iterator[Finding]:
+    """One key gives one result: eagerly, under vmap, in place, and again."""
+    if not sampler.traceable:
+        return
+    keys = jax.random.split(jax.random.key(7), _KEYS)
+    incoming = spawn(n).replace(log_weights=jnp.asarray(weighed(n).log_weights, jnp.float32))
+    mapped = _summary_of_all(sampler, keys, spawn(n))
+    called = [_summary(*sampler(key, spawn(n))[:1]) for key in keys]
+    yield Finding("eager as under vmap", _mismatches(mapped, called))
+    weighed_calls = [_summary(sampler(key, incoming)[0]) for key in keys[:2]]
+    consumed = [_summary(sampler.consume(key, incoming.replace(values=()))[0]) for key in keys[:2]]
+    yield Finding("in place as by a call", _mismatches(_stacked(weighed_calls), consumed))
+
+
+def _summary(cloud: Particles) -> Any:
+    living = cloud.log_weights > -jnp.inf
+    return log_masses(cloud), cloud.log_evidence, cloud.log_twist, living, cloud.values
+
+
+@eqx.filter_jit
+def _summary_of_all(sampler: Sampler, keys: PRNGKeyArray, cloud: Particles) -> Any:
+    return jax.vmap(lambda key: _summary(sampler(key, cloud)[0]))(keys)
+
+
+def _stacked(rows: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *rows)
+
+
+def _mismatches(mapped: Any, called: list[Any]) -> float:
+    """The share of keys for which two forms differ beyond rounding; zero for a single one of several."""
+    count = 0
+    for i, one in enumerate(called):
+        other = jax.tree.map(lambda leaf, i=i: leaf[i], mapped)
+        count += not _agree(other, one)
+    return count / len(called) if count >= min(2, len(called)) else 0.0
+
+
+def _agree(a: Any, b: Any) -> bool:
+    if jax.tree.structure(a) != jax.tree.structure(b):
+        return False
+    living = np.asarray(a[3])
+    for number, (x, y) in enumerate(zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)):
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x, y = jax.random.key_data(x), jax.random.key_data(y)
+        x, y = np.asarray(x), np.asarray(y)
+        if x.shape != y.shape:
+            return False
+        if number >= 4 and x.shape[:1] == living.shape:
+            x, y = x[living], y[living]
+        if jnp.issubdtype(x.dtype, jnp.inexact):
+            if not np.allclose(x.astype(np.float64), y.astype(np.float64), rtol=1e-3, atol=1e-4, equal_nan=True):
+                return False
+        elif not np.array_equal(x, y):
+            return False
+    return True
+
+
+def claims_on_the_continuum(sampler: Sampler, n: int, key: PRNGKeyArray) -> Iterator[Finding]:
+    """What can be looked at where draws are continuous: the meaning, and one result from one key."""
+    del key
+    yield from _symbolic(sampler, _meaning(sampler))
+    yield from _forms(sampler, n)
