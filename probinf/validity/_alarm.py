@@ -88,7 +88,7 @@ def log_wealth_of_sampler(
 @eqx.filter_jit
 def _log_wealth(x: Float[Array, "R K"], means: Any, low: Any, widths: Any) -> Float[Array, " R"]:
     """The wealth of all tests together, on estimates whose bounds are `low` and `low + widths`."""
-    x = x - jnp.asarray(low, x.dtype)
+    x = x - jnp.asarray(low, x.dtype)[None]
     bounds, means = jnp.asarray(widths, x.dtype) * (1 + _ROUNDING), jnp.asarray(means, x.dtype)
     inside = jnp.clip(x, 0.0, bounds[None])
     wealth = jax.vmap(lambda column, mean, bound: log_wealth_of_mean(column, mean, upper=bound), (1, 0, 0), 1)(

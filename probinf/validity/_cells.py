@@ -12,8 +12,6 @@ from jaxtyping import PRNGKeyArray, PyTree
 from probinf.validity._keys import differing_rows
 from probinf.validity._program import Program
 
-# Sites whose outcome stands for an interval of uniforms.
-_CELLED = ("uniform_cells",)
 # Cells narrower than this are misplaced by rounding as much as by a wrong break.
 _NARROW = 1e-7
 # The middle of a cell, points very near its ends (one break left out stands between two of them), and two between.
@@ -38,12 +36,14 @@ def check_cells(f: Callable[..., PyTree], key: PRNGKeyArray, *args: Any, limit: 
         check_positions(Program.of(f, key, args, limit))
 
 
-def check_positions(program: Program) -> None:
+def check_positions(program: Program, *, grid: bool = False) -> None:
     """The same for a program that was built before; of more than 32,768 worlds, as many of them.
+
+    With `grid` the points of a grid stand for their cells too: then a threshold between two points is seen.
 
     Raises: BrokenCells.
     """
-    if not any(site.name in _CELLED for site in program.sites):
+    if not _lines(program, grid):
         return
     worlds = np.unique(np.linspace(0, program.worlds - 1, min(program.worlds, _MOST_WORLDS)).astype(np.int64))
     for start in range(0, len(worlds), program.rows):
@@ -56,9 +56,18 @@ def check_positions(program: Program) -> None:
             for before, after in zip(middle.outputs, other.outputs, strict=True):
                 differs |= differing_rows(before, after)
             if np.any(differs & wide):
-                raise BrokenCells(_sentence(program))
+                raise BrokenCells(_sentence(program, grid))
 
 
-def _sentence(program: Program) -> str:
-    lines = " or ".join(site.source for site in program.sites if site.name in _CELLED)
-    return f"the result changes inside a cell at {lines}: pass every point where it changes as a break"
+def _lines(program: Program, grid: bool) -> list[str]:
+    """The lines whose outcome stands for an interval of uniforms."""
+    celled = ("uniform_cells", "random_bits") if grid else ("uniform_cells",)
+    return [site.source for site in program.sites if site.name in celled]
+
+
+def _sentence(program: Program, grid: bool) -> str:
+    lines = " or ".join(_lines(program, grid))
+    return (
+        f"the result changes inside a cell at {lines}: pass every point where it changes as a break, or read it on a "
+        "grid of which every threshold is a multiple"
+    )

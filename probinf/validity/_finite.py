@@ -85,6 +85,14 @@ def largest_difference(found: FiniteMeasure, reference: FiniteMeasure) -> float:
     return max(float(np.max(gaps)), abs(float(np.sum(mine) - np.sum(theirs))) / total)
 
 
+def smallest_ratio(found: FiniteMeasure, reference: FiniteMeasure) -> float:
+    """The smallest share of its mass that an atom of the reference has, down to 1e-14 of the total."""
+    scale = reference.log_total
+    mine, theirs = _on_common_atoms(found.scaled(-scale), reference.scaled(-scale))
+    heavy = np.abs(theirs) > 1e-14
+    return float(np.min(mine[heavy] / theirs[heavy], initial=1.0))
+
+
 def _on_common_atoms(a: FiniteMeasure, b: FiniteMeasure) -> tuple[np.ndarray, np.ndarray]:
     if not jax.tree.leaves(a.values):
         return tuple(np.array([np.sum(_masses(m))]) for m in (a, b))  # pyright: ignore[reportReturnType]

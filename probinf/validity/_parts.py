@@ -73,10 +73,10 @@ def _density_findings(distribution: Distribution, conditional: FiniteMeasure) ->
     count = len(conditional.log_mass)
     name = distribution.name
     try:
-        log_density = np.asarray(_log_densities(distribution, _device(drawn), count), np.float64)
+        log_density = np.asarray(log_densities(distribution, _device(drawn), count), np.float64)
     except MeaningError:
         return
-    yield Finding(f"{name}: log-density of what it draws", _gap(np.broadcast_to(log_density, (count,)), conditional.log_mass))
+    yield Finding(f"{name}: log-density of what it draws", density_gap(np.broadcast_to(log_density, (count,)), conditional.log_mass))
     yield from factor_findings(distribution, drawn, count)
 
 
@@ -84,7 +84,7 @@ def factor_findings(factor: Factor, values: Any, count: int) -> Iterator[Finding
     """Compare the batched log-density of a factor with the single one, at values with a leading axis of `count`."""
     values = _device(values)
     try:
-        single = np.asarray(_log_densities(factor, values, count))
+        single = np.asarray(log_densities(factor, values, count))
         one = np.asarray(_log_density(factor, jax.tree.map(lambda leaf: leaf[0], values)))
     except MeaningError:
         return
@@ -94,16 +94,17 @@ def factor_findings(factor: Factor, values: Any, count: int) -> Iterator[Finding
     if np.any(np.isnan(single)):
         yield Finding(f"{factor.name}: log-density is NaN", np.inf)
         return
-    yield Finding(f"{factor.name}: log-density outside vmap", _gap(np.atleast_1d(one), single[:1]))
+    yield Finding(f"{factor.name}: log-density outside vmap", density_gap(np.atleast_1d(one), single[:1]))
     if _redefined(factor, "log_density_lanes"):
         for lanes in dict.fromkeys((count, 1, min(2, count))):
             some = jax.tree.map(lambda leaf, lanes=lanes: leaf[:lanes], values)
             batched = np.broadcast_to(np.asarray(_log_density_lanes(factor, some, lanes), np.float64), (lanes,))
-            yield Finding(f"{factor.name}: log-density of lanes", _gap(batched, single[:lanes]))
+            yield Finding(f"{factor.name}: log-density of lanes", density_gap(batched, single[:lanes]))
 
 
 @eqx.filter_jit
-def _log_densities(factor: Factor, values: Any, count: int) -> Array:
+def log_densities(factor: Factor, values: Any, count: int) -> Array:
+    """The log-density at each of `count` values."""
     return jax.vmap(factor.log_density, axis_size=count)(values)
 
 
@@ -196,7 +197,7 @@ def _device(values: Any) -> Any:
     return jax.tree.map(jnp.asarray, values)
 
 
-def _gap(found: np.ndarray, right: np.ndarray) -> float:
+def density_gap(found: np.ndarray, right: np.ndarray) -> float:
     """Largest difference of two log-densities; zero for equal infinities, infinite for NaN or one of them alone."""
     with np.errstate(invalid="ignore"):
         gap = np.where(found == right, 0.0, np.abs(found - right))

@@ -11,14 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from probinf._measure import Density, Factor, Guarantee, MeaningError, Measure
+from probinf._measure import Density, Distribution, Factor, Guarantee, MeaningError, Measure
 from probinf._particles import Particles, spawn
-from probinf._sampler import Sampler
+from probinf._primitives import Draw, Map, Nested, Scan, Verified, While
+from probinf._sampler import Sampler, redefines
+from probinf._signed import Signed
+from probinf.kernels import conditional_smc
+from probinf.validity._atoms import atom_codes
 from probinf.validity._cells import check_positions
 from probinf.validity._errors import KeyReuseError, NotEnumerable, TooManyWorlds
 from probinf.validity._finite import FiniteMeasure, largest_difference
 from probinf.validity._law import EnumeratedLaw, read_law
-from probinf.validity._parts import part_findings
+from probinf.validity._kernel_matrix import invariance_error, kernel_matrix
+from probinf.validity._parts import density_gap, log_densities, part_findings
+from probinf.validity._program import promote
 from probinf.validity._proper import (
     compared,
     fresh,
@@ -35,6 +41,11 @@ _FEW_WORLDS = 20_000
 _SIZES = (1, 2, 3, 4)
 # What float32 may be off: its sums, and the rounding of log-weights of some size.
 _SINGLE = 2e-4
+# Stated densities and masses may differ by the rounding of float32 tables.
+_STATED = 1e-5
+# Log-probability of worlds that rounding makes possible, and states of a kernel that are worth a matrix.
+_NEGLIGIBLE = np.log(1e-12)
+_MOST_STATES = 64
 # Keys of the runs that are compared between forms; two must differ, since one may by rounding at a threshold.
 _KEYS = 6
 
@@ -45,6 +56,9 @@ def look_again(
     """What can be checked with the program that was compiled for the exact check."""
     meaning = _meaning(sampler)
     yield from _symbolic(sampler, meaning)
+    if meaning is not None:
+        yield from _stated_density(meaning, target)
+    yield _support(law, target)
     if meaning is not None and meaning.guarantee is Guarantee.EXACT:
         yield _exact_lanes(law, target)
     # The target of what claims no measure is the law of its output from a fresh cloud.
@@ -58,6 +72,7 @@ def look_closer(
     """Every further check of a sampler that passed the exact one."""
     yield from look_again(sampler, n, target, law, limit=limit, grid=grid)
     yield from part_findings(sampler)
+    yield from _conditional_form(sampler, n, target)
     meaning = _meaning(sampler)
     if meaning is not None and meaning.guarantee is not Guarantee.HEURISTIC:
         for size in _SIZES:
@@ -99,6 +114,35 @@ def _symbolic(sampler: Sampler, meaning: Measure | None) -> Iterator[Finding]:
     yield Finding("meaning is the same each time", 0.0 if same else np.inf, kind="symbolic")
 
 
+def _stated_density(meaning: Measure, target: FiniteMeasure) -> Iterator[Finding]:
+    """The density of the stated product of factors, where they can be evaluated at the values that come out."""
+    if meaning.guarantee is Guarantee.HEURISTIC or target.sign is not None or not meaning.traceable:
+        return
+    with jax.enable_x64(True):
+        try:
+            stated = np.asarray(log_densities(promote(meaning), target.values, len(target.log_mass)), np.float64)
+        except (MeaningError, TypeError, AttributeError, IndexError):
+            # A push-forward has no density, and factors of a part of the value cannot be read on another.
+            return
+    error = density_gap(stated, target.log_mass)
+    yield Finding("the density that is stated", error, _STATED, "symbolic")
+
+
+def _support(law: EnumeratedLaw, target: FiniteMeasure) -> Finding:
+    """No lane weighs anything at a value outside the support of the target, however little."""
+    values, log_mass = law.outputs
+    if isinstance(values, Signed) or not len(target.log_mass):
+        return Finding("nothing outside the support", 0.0)
+    likely = law.log_prob > _NEGLIGIBLE
+    flat = jax.tree.map(lambda leaf: np.asarray(leaf)[likely].reshape(-1, *np.shape(leaf)[2:]), values)
+    mass = log_mass[likely].reshape(-1)
+    if not jax.tree.leaves(flat):
+        return Finding("nothing outside the support", 0.0)
+    known, found = atom_codes(target.values, flat)
+    outside = ~np.isin(found, known) & (mass > -np.inf)
+    return Finding("nothing outside the support", float(np.sum(outside)))
+
+
 def _power_of(measure: Any, probe: Factor) -> float:
     """The exponent of a factor anywhere within a measure, also within what a push-forward is made from."""
     if isinstance(measure, Measure):
@@ -106,10 +150,10 @@ def _power_of(measure: Any, probe: Factor) -> float:
             float(e) * (1.0 if f is probe else _power_of(f, probe))
             for f, e in zip(measure.factors, measure.exponents, strict=True)
         ]
-        return sum(powers)
+        return sum(powers, 0.0)
     if isinstance(measure, Factor):
         inner = [value for value in vars(measure).values() if isinstance(value, Factor)]
-        return sum(1.0 if f is probe else _power_of(f, probe) for f in inner)
+        return sum((1.0 if f is probe else _power_of(f, probe) for f in inner), 0.0)
     return 0.0
 
 
@@ -134,7 +178,50 @@ def _incoming(sampler: Sampler, n: int, target: FiniteMeasure, limit: int, grid:
         program = program_of(sampler, weighed(n), limit=limit, grid=grid)
         check = compared(program, read_law(program), target.scaled(weighed(n).log_mass))
         yield Finding(f"weighed cloud, n = {n}", check.error, check.tolerance, "exact", n, check.branches)
-        check_positions(program)
+        check_positions(program, grid=_discrete(target))
+
+
+def _discrete(target: FiniteMeasure) -> bool:
+    """Whether values are whole numbers, so that a point of a grid stands for all of its cell."""
+    return not any(jnp.issubdtype(np.asarray(leaf).dtype, jnp.inexact) for leaf in jax.tree.leaves(target.values))
+
+
+def _conditional_form(sampler: Sampler, n: int, target: FiniteMeasure) -> Iterator[Finding]:
+    """Conditional SMC on the sampler keeps its target, where every draw can be retraced from a value."""
+    lanes, states = max(n, 2), target.values
+    if len(target.log_mass) > _MOST_STATES or target.sign is not None or not _retraces(sampler):
+        return
+    try:
+        kernel = conditional_smc(sampler, lanes)
+        with jax.enable_x64(True):
+            matrix = kernel_matrix(_FirstOfTwo(promote(kernel)), states, limit=_FEW_WORLDS * 4)
+    except (MeaningError, TooManyWorlds, TypeError):
+        return
+    yield Finding(f"conditional form, n = {lanes}", invariance_error(matrix, target.log_mass))
+
+
+class _FirstOfTwo(eqx.Module):
+    """A kernel without its info."""
+
+    kernel: Any
+
+    def __call__(self, key: PRNGKeyArray, x: Any) -> Any:
+        return self.kernel(key, x)[0]
+
+
+def _retraces(sampler: Sampler) -> bool:
+    """Whether a final value tells what each draw was: there is a single one, or all say what they had then."""
+    nodes = jax.tree.leaves(sampler, is_leaf=lambda x: isinstance(x, Draw | Map | Nested | Verified))
+    draws = [node for node in nodes if isinstance(node, Draw)]
+    if any(isinstance(node, Map | Nested | Verified) for node in nodes) or not draws:
+        return False
+    retraced = [redefines(d.distribution, Distribution, "prefix") for d in draws]
+    return len(draws) == 1 and not _holds_scan(sampler) or all(retraced)
+
+
+def _holds_scan(sampler: Sampler) -> bool:
+    found = jax.tree.leaves(sampler, is_leaf=lambda x: isinstance(x, Scan | While))
+    return any(isinstance(node, Scan | While) for node in found)
 
 
 def _other_size(sampler: Sampler, n: int, target: FiniteMeasure, grid: int) -> Iterator[Finding]:
@@ -172,17 +259,18 @@ def _as_single(leaf: np.ndarray) -> np.ndarray:
 
 
 def _forms(sampler: Sampler, n: int) -> Iterator[Finding]:
-    """One key gives one result: eagerly, under vmap, in place, and again."""
+    """One key gives one result: eagerly, under vmap, and in place."""
     if not sampler.traceable:
         return
     keys = jax.random.split(jax.random.key(7), _KEYS)
-    incoming = spawn(n).replace(log_weights=jnp.asarray(weighed(n).log_weights, jnp.float32))
+    weights, twist, evidence = (jnp.asarray(x, jnp.float32) for x in weighed(n))
+    incoming = spawn(n).replace(log_weights=weights, log_twist=twist, log_evidence=evidence)
     mapped = _summary_of_all(sampler, keys, spawn(n))
-    called = [_summary(*sampler(key, spawn(n))[:1]) for key in keys]
-    yield Finding("eager as under vmap", _mismatches(mapped, called))
-    weighed_calls = [_summary(sampler(key, incoming)[0]) for key in keys[:2]]
-    consumed = [_summary(sampler.consume(key, incoming.replace(values=()))[0]) for key in keys[:2]]
-    yield Finding("in place as by a call", _mismatches(_stacked(weighed_calls), consumed))
+    called = [_summary(sampler(key, spawn(n))[0]) for key in keys]
+    yield Finding("eager as under vmap", _mismatches(mapped, called), kind="forms")
+    mapped = _summary_of_all(sampler, keys, incoming)
+    consumed = [_summary(sampler.consume(key, incoming.replace(values=()))[0]) for key in keys]
+    yield Finding("in place as by a call", _mismatches(mapped, consumed), kind="forms")
 
 
 def _summary(cloud: Particles) -> Any:
@@ -193,10 +281,6 @@ def _summary(cloud: Particles) -> Any:
 @eqx.filter_jit
 def _summary_of_all(sampler: Sampler, keys: PRNGKeyArray, cloud: Particles) -> Any:
     return jax.vmap(lambda key: _summary(sampler(key, cloud)[0]))(keys)
-
-
-def _stacked(rows: list[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *rows)
 
 
 def _mismatches(mapped: Any, called: list[Any]) -> float:

@@ -218,11 +218,14 @@ def test_keys_in_the_output_come_as_their_data():
 def test_expectation_of_a_tree_and_grouping_of_floats():
     def f(key):
         # The sign of zero and the last digits make no difference.
-        return {"x": jnp.array([0.0, -0.0, 3e-11])[choice(key, jnp.log(P))]}
+        return {"x": jnp.array([1.0, 1.0 + 1e-15, 1.0 - 1e-15])[choice(key, jnp.log(P))], "y": jnp.array([0.0, -0.0, 0.0])}
 
     law = enumerate_law(f, KEY)
-    assert_allclose(law.expectation(lambda out: {"mean": out["x"]})["mean"], 1.5e-11, rtol=1e-12)
-    assert_same_law(law, {(0.0,): 1.0})
+    assert_allclose(law.expectation(lambda out: {"mean": out["x"]})["mean"], 1.0, rtol=1e-14)
+    assert len(law.grouped().log_prob) == 1
+    # Values 1e-10 apart are two.
+    apart = enumerate_law(lambda key: jnp.array([1.0, 1.0 + 1e-10, 1.0])[choice(key, jnp.log(P))], KEY)
+    assert len(apart.grouped().log_prob) == 2
 
 
 def test_batches_agree_with_one_call_and_compile_once(monkeypatch):
@@ -240,11 +243,12 @@ def test_batches_agree_with_one_call_and_compile_once(monkeypatch):
     whole = enumerate_law(f, KEY, jnp.log(TRANSITION))
     assert len(traces) == 1
     monkeypatch.setattr(program_module, "_MOST_ROWS", 20)
+    monkeypatch.setattr(program_module, "_PROGRAMS", {})
     built = []
     init = program_module.Program.__init__
 
-    def remember(self, *args):
-        init(self, *args)
+    def remember(self, *args, **options):
+        init(self, *args, **options)
         built.append(self)
 
     monkeypatch.setattr(program_module.Program, "__init__", remember)
