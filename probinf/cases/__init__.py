@@ -1,11 +1,20 @@
-"""The rows of `probinf check`: all that is shipped, on models small enough to check, and all planted bugs.
+"""The rows of `probinf check`: all that is shipped, on models small enough to check, and what the checks are held to.
 
 The catalogue of wrong samplers that need nothing from `probinf.samplers` is `probinf.validity.planted`; here those that
-do are added, each beside the right one.
+do are added, each beside the right one. `attack_cases` are designs that were written to fool the checks, and
+`unusual_cases` right ones that a check could take for wrong.
 """
 
 from __future__ import annotations
 
+from probinf.cases._attack import CAUSES as CAUSES
+from probinf.cases._attack import Attack as Attack
+from probinf.cases._attacks_claims import attacks_claims
+from probinf.cases._attacks_distributions import attacks_distributions
+from probinf.cases._attacks_draws import attacks_draws
+from probinf.cases._attacks_lies import attacks_lies
+from probinf.cases._attacks_numbers import attacks_numbers
+from probinf.cases._attacks_runs import attacks_runs
 from probinf.cases._budgets import budgets_bugs, budgets_cases
 from probinf.cases._core import core_cases
 from probinf.cases._deduction import deduction_bugs, deduction_cases
@@ -22,6 +31,7 @@ from probinf.cases._speculation import speculation_bugs, speculation_cases
 from probinf.cases._state_space import state_space_bugs, state_space_cases
 from probinf.cases._tempering import tempering_bugs, tempering_cases
 from probinf.cases._transformers import transformer_bugs, transformer_cases
+from probinf.cases._unusual import unusual_cases as unusual_cases
 from probinf.cases._votes import votes_bugs, votes_cases
 from probinf.validity import KernelCase, SamplerCase
 from probinf.validity.planted import planted_bugs
@@ -70,4 +80,16 @@ def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
         *selection_bugs(),
         *budgets_bugs(),
         *speculation_bugs(),
+    )
+
+
+def attack_cases() -> tuple[Attack, ...]:
+    """Every design that was written to fool the checks, with the verdict that it must get."""
+    return (
+        *attacks_numbers(),
+        *attacks_lies(),
+        *attacks_distributions(),
+        *attacks_claims(),
+        *attacks_runs(),
+        *attacks_draws(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from probinf.validity import KernelCase, SamplerCase
+from probinf.validity import DistributionCase, KernelCase, SamplerCase
 
 CAUSES = (
     "not a number",
@@ -21,6 +21,6 @@ CAUSES = (
 class Attack(NamedTuple):
     """A wrong design that was written to fool the checks: `cause` says by what, `verdict` is what it must get."""
 
-    case: SamplerCase | KernelCase
+    case: SamplerCase | KernelCase | DistributionCase
     cause: str
     verdict: str = "flagged"

@@ -62,7 +62,8 @@ def reasoning_kernels_cases() -> tuple[SamplerCase | KernelCase, ...]:
             "reasoning_gibbs, ancestor sampling, value ratio", gibbs(ENDING, ValueRatio(), **past), ENDING, _last
         ),
         tempering_case("reasoning_tempering, a move and a swap", MoveAndSwap(pair), SHORT),
-        tempering_case("reasoning_tempering, swaps alone", pair.swap(0), SHORT),
+        # Swaps alone only keep the target: no value is new.
+        tempering_case("reasoning_tempering, swaps alone", pair.swap(0), SHORT)._replace(ergodic=False),
         SamplerCase("first_solution", First(reasoning_filter(SHORT.writer())) >> Map(_text), target=_texts(SHORT)),
         SamplerCase("solutions drawn and weighed whole", _weighed(SHORT) >> Map(_text), target=_texts(SHORT)),
         SamplerCase(

@@ -49,6 +49,9 @@ def unusual_kernels() -> tuple[KernelCase, ...]:
         KernelCase("lifted chain on a ring", LiftedRing(), pairs, np.log(POSTERIOR)[pairs[:, 0]]),
         KernelCase("involution given by a table", TableInvolution(), STATES, posterior),
         KernelCase("Gibbs cycle of reducible parts", cycle, table, np.log(JOINT)[table[:, 0], table[:, 1]]),
+        KernelCase(
+            "Gibbs, one part alone", RedrawPart(0), table, np.log(JOINT)[table[:, 0], table[:, 1]], ergodic=False
+        ),
     )
 
 

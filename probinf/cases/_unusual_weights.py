@@ -21,6 +21,7 @@ from probinf import (
     Resample,
     Reweight,
     Sampler,
+    Signed,
     choice,
     flip,
 )
@@ -56,8 +57,10 @@ _THRESHOLD = 0.5
 def unusual_weights() -> tuple[SamplerCase, ...]:
     """Samplers that weigh each lane by itself, each properly weighted for what it states."""
     start, series = Draw(Prior()), tuple(p * (1 + r + r * r) for p, r in zip(PRIOR, RATIOS, strict=True))
+    alternating = tuple(p * (1 - r + r * r) for p, r in zip(PRIOR, RATIOS, strict=True))
     return (
         SamplerCase("single-term estimate of a series", start >> SingleTerm()),
+        SamplerCase("single term of an alternating series, signed", start >> SignedTerm(), target=finite(alternating)),
         SamplerCase("Russian roulette with independent sums", start >> IndependentSums()),
         SamplerCase("roulette in float32 against a float64 target", start >> _roulette(), target=finite(series)),
         SamplerCase("tables in float32 captured by a closure", _captured()),
@@ -94,6 +97,28 @@ class SingleTerm(Estimated):
         k = choice(stop_key, logs(_STOPS))
         factors = _noisy_ratios(noise_key, x, 2)
         return jnp.sum(jnp.where(jnp.arange(2) < k, jnp.log(factors), 0.0)) - logs(_STOPS)[k]
+
+
+class SignedTerm(Sampler):
+    """Draws which term of 1 - r + r^2 to estimate, divides it by its chance, and keeps its sign beside the value.
+
+    Source: Lyne, Girolami, Atchade, Strathmann and Simpson, Statistical Science 30 (2015), arXiv 1306.4032.
+    """
+
+    def __call__(self, key: PRNGKeyArray, cloud: Particles) -> tuple[Particles, Info]:
+        k = choice(key, logs(_STOPS), (cloud.n,))
+        log_r = logs(RATIOS)[cloud.values]
+        log_weights = add_log(cloud.log_weights, k * log_r - logs(_STOPS)[k])
+        values = Signed(cloud.values, jnp.where(k == 1, -1.0, 1.0))
+        return cloud.replace(values=values, log_weights=log_weights), ()
+
+    def meaning(self, m: Measure) -> Measure:
+        return (m * Density("1 - r + r^2", _log_alternating)).claiming(Guarantee.PROPER)
+
+
+def _log_alternating(x: Int[Array, ""]) -> Float[Array, ""]:
+    r = jnp.exp(logs(RATIOS)[x])
+    return jnp.log(1 - r + r**2)
 
 
 class IndependentSums(Estimated):

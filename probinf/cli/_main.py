@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     get = _add(actions, "get", "download a known model, unless it is there, and print its path", _models_get)
     get.add_argument("name", metavar="NAME", help="a known model, such as smollm2: see `probinf models list`")
     check = _add(commands, "check", "check the laws of all samplers, exactly where they can be enumerated", _check)
-    check.add_argument("--planted", action="store_true", help="also show that planted bugs are caught")
+    check.add_argument("--planted", action="store_true", help="also show that planted bugs and attacks are caught")
     check.add_argument(
         "--name", metavar="PATTERN", default="*", help="only cases whose name matches, such as '*gibbs*'"
     )

@@ -16,12 +16,12 @@ from probinf._particles import spawn
 from probinf._sampler import Kernel, Sampler
 from probinf._signed import sign_of, value_of
 from probinf.validity._betting import log_wealth_of_categories, samples_to_alarm
+from probinf.validity._case import KernelCase, SamplerCase, atom_tests, matches
 from probinf.validity._eprocess import log_wealth_of_mean
 from probinf.validity._finite import FiniteMeasure
 from probinf.validity._law import EnumeratedLaw, read_law
 from probinf.validity._proper import exact_check, fresh, program_of
 from probinf.validity._ranks import check_counts, replicated
-from probinf.validity._case import KernelCase, SamplerCase, atom_tests, matches
 from probinf.validity._statistical import unnormalized_means
 
 # Above the largest estimate by this much, for float32 against float64.
@@ -79,7 +79,7 @@ def log_wealth_of_sampler(
     low = np.broadcast_to(np.asarray(lower, float), means.shape)
     if not np.all((means > low) & (means <= high)):
         raise ValueError(
-            f"each mean must lie above its lower bound and not above its upper one, got {means}, bounds {low} and {high}"
+            f"each mean must lie above its lower bound and not above its bound, got {means}, bounds {low} and {high}"
         )
     estimate = jax.tree_util.Partial(_estimate, sampler=sampler, n=n, tests=tests, log_scale=log_scale)
     return _log_wealth(replicated(estimate, key, samples), means - low, low, high - low)

@@ -40,12 +40,9 @@ def atom_codes(*values: Any) -> list[Int[np.ndarray, " K"]]:
 def undefined_rows(values: Any, count: int) -> np.ndarray:
     """Which rows hold a NaN."""
     found = np.zeros(count, bool)
-    for leaf in jax.tree.leaves(values):
-        leaf = np.asarray(leaf)
-        if jnp.issubdtype(leaf.dtype, jnp.inexact):
-            found |= np.isnan(leaf.astype(np.complex128 if np.iscomplexobj(leaf) else np.float64)).reshape(
-                count, -1
-            ).any(axis=1) if leaf.size else found
+    for leaf in map(np.asarray, jax.tree.leaves(values)):
+        if leaf.size and jnp.issubdtype(leaf.dtype, jnp.inexact):
+            found |= (leaf != leaf).reshape(count, -1).any(axis=1)
     return found
 
 
@@ -60,7 +57,7 @@ def _rounding(dtype: Any) -> float:
 
 def _column_codes(column: np.ndarray, unit: float) -> np.ndarray:
     if np.iscomplexobj(column):
-        real, imaginary = (_column_codes(part, unit) for part in (column.real, column.imag))
+        real, imaginary = (_column_codes(part, unit) for part in (np.real(column), np.imag(column)))
         return real * (int(imaginary.max(initial=0)) + 1) + imaginary
     if unit == 0.0:
         return np.unique(column, return_inverse=True)[1].reshape(-1).astype(np.int64)

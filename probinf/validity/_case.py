@@ -25,7 +25,9 @@ class SamplerCase(NamedTuple):
 
     End the sampler with a `Map` where only part of a value should be compared. `grid` = B reads every uniform of
     `jax.random` on B points, as in `enumerate_law`; then `target` is needed, on the same points, and there is no
-    statistical check: the compiled sampler draws other values.
+    statistical check: the compiled sampler draws other values. Values that are whole numbers must not change between
+    the points of a cell, or a threshold would be misread; `lattice=True` says that the points are all there is, and the
+    target that of the points.
 
     A sampler that claims nothing (HEURISTIC) is held to `target`, the exact law of its output, if there is one.
 
@@ -40,6 +42,7 @@ class SamplerCase(NamedTuple):
     target: FiniteMeasure | None = None
     grid: int = 0
     contract: Contract | None = None
+    lattice: bool = False
 
 
 class KernelCase(NamedTuple):

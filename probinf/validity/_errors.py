@@ -35,6 +35,4 @@ class TooManyWorlds(ValueError):
         self.count = math.prod(arities) if digits < 300 else math.inf
         self.limit = limit
         told = f"{self.count:.4g}" if digits < 300 else f"10^{digits:.0f}"
-        super().__init__(
-            f"{told} worlds exceed the limit of {limit:,} ({detail}): use fewer lanes, steps or outcomes"
-        )
+        super().__init__(f"{told} worlds exceed the limit of {limit:,} ({detail}): use fewer lanes, steps or outcomes")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import numpy as np
@@ -30,7 +28,9 @@ class FiniteMeasure(eqx.Module):
     def total(self) -> float:
         """Sum of all masses; infinite where that is beyond float64 (see `log_total`)."""
         with np.errstate(over="ignore"):
-            return float(np.exp(self.log_total)) if self.sign is None else float(np.sum(_exp(self.log_mass) * self.sign))
+            return (
+                float(np.exp(self.log_total)) if self.sign is None else float(np.sum(_exp(self.log_mass) * self.sign))
+            )
 
     @property
     def log_total(self) -> float:
@@ -118,7 +118,8 @@ def _sums(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Logarithm (and sign) of the sum of each group; NaN and +inf stay what they are."""
     top = np.full(count, -np.inf)
-    np.maximum.at(top, group, log_mass)
+    with np.errstate(invalid="ignore"):
+        np.maximum.at(top, group, log_mass)
     shift = np.where(np.isfinite(top), top, 0.0)
     mass = np.bincount(group, weights=_exp(log_mass - shift[group]) * (1.0 if sign is None else sign), minlength=count)
     with np.errstate(divide="ignore"):

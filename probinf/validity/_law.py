@@ -98,7 +98,9 @@ def enumerate_law(
         return read_law(Program.of(f, key, args, limit, grid), position)
 
 
-def read_law(program: Program, position: float = 0.5, *, rounding: int | None = None, audit: bool = True) -> EnumeratedLaw:
+def read_law(
+    program: Program, position: float = 0.5, *, rounding: int | None = None, audit: bool = True
+) -> EnumeratedLaw:
     """The law of a program that was built before, under the precision it was built in.
 
     Args:

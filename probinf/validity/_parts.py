@@ -6,7 +6,7 @@ whose batched transition is another: the run and the meaning use the same part, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -16,11 +16,9 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from probinf._choice import choice
-from probinf._measure import Density, Distribution, Factor, MeaningError, Measure
-from probinf._particles import is_lane_state, take_lanes
-from probinf._primitives import Draw, Move, Nested, Resample, Reweight, Scan, Twist, Verified, While
-from probinf._sampler import Chain, Kernel, Sampler, redefines
-from probinf.resampling import Scheme
+from probinf._measure import Distribution, Factor, MeaningError, Measure
+from probinf._primitives import Draw, Move, Nested, Reweight, Scan, Twist, Verified, While
+from probinf._sampler import Chain, Kernel, Sampler
 from probinf.validity._denote import denote_in_place
 from probinf.validity._errors import NotEnumerable, TooManyWorlds
 from probinf.validity._finding import Finding
@@ -76,7 +74,10 @@ def _density_findings(distribution: Distribution, conditional: FiniteMeasure) ->
         log_density = np.asarray(log_densities(distribution, _device(drawn), count), np.float64)
     except MeaningError:
         return
-    yield Finding(f"{name}: log-density of what it draws", density_gap(np.broadcast_to(log_density, (count,)), conditional.log_mass))
+    yield Finding(
+        f"{name}: log-density of what it draws",
+        density_gap(np.broadcast_to(log_density, (count,)), conditional.log_mass),
+    )
     yield from factor_findings(distribution, drawn, count)
 
 
@@ -119,7 +120,7 @@ def _log_density_lanes(factor: Factor, values: Any, count: int) -> Array:
 
 
 def kernel_findings(kernel: Kernel, states: Any) -> Iterator[Finding]:
-    """Compare the batched transition of a kernel with the single one: of each lane, of several, and of several steps."""
+    """Compare the batched transition of a kernel with the single one: of each lane, of two lanes, and of two steps."""
     if not _redefined(kernel, "move_lanes"):
         return
     name = type(kernel).__name__
@@ -281,7 +282,9 @@ def _given(law: EnumeratedLaw, place: int) -> FiniteMeasure:
     places, values = law.outputs
     here = places == place
     log_prob = law.log_prob[here]
-    return FiniteMeasure(jax.tree.map(lambda leaf: leaf[here], values), log_prob - np.logaddexp.reduce(log_prob)).merged()
+    return FiniteMeasure(
+        jax.tree.map(lambda leaf: leaf[here], values), log_prob - np.logaddexp.reduce(log_prob)
+    ).merged()
 
 
 def _product(a: FiniteMeasure, b: FiniteMeasure) -> FiniteMeasure:

@@ -106,7 +106,9 @@ class Program:
         closed, shape = jax.make_jaxpr(flat, return_shape=True)(self._leaves, key)
         self._static = kept[-1]
         self._structure = jax.tree.structure(shape)
-        self.key_outputs = {i for i, leaf in enumerate(jax.tree.leaves(shape)) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)}
+        self.key_outputs = {
+            i for i, leaf in enumerate(jax.tree.leaves(shape)) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        }
         jaxpr = without_unused(closed)
         refuse_raw_draws(jaxpr, grid)
         self._constants = list(open_jaxpr(jaxpr)[1])
@@ -233,7 +235,9 @@ def _moved(x: Any, signs: np.random.Generator) -> Any:
     """Each number half a unit of float32's rounding up or down."""
     up = signs.choice([-1.0, 1.0], np.shape(x)) * 2.0**-24
     moved = np.asarray(x, np.float64) * (1.0 + up)
-    return jnp.asarray(moved if x.dtype == np.float64 else np.nextafter(np.asarray(x), np.sign(up) * np.inf, dtype=x.dtype))
+    return jnp.asarray(
+        moved if x.dtype == np.float64 else np.nextafter(np.asarray(x), np.sign(up) * np.inf, dtype=x.dtype)
+    )
 
 
 def _bytes(jaxpr: Any) -> int:

@@ -172,10 +172,12 @@ def check_proper_weighting(
     check, law = exact_check(sampler, n, target, limit=limit, grid=grid)
     if not thorough or not check.passed:
         return check
+    # What it looks at uses this check too.
+    from probinf.validity._case import SamplerCase
     from probinf.validity._thorough import look_closer
 
     findings = []
-    for finding in look_closer(sampler, n, check.target, law, limit=limit, grid=grid):
+    for finding in look_closer(SamplerCase("", sampler, n, target=target, grid=grid), check.target, law):
         findings.append(finding)
         if not finding.passed:
             break

@@ -138,16 +138,14 @@ def _check_sampler(case: SamplerCase, key: PRNGKeyArray, replicates: int, thorou
     if not check.passed:
         return _flagged(row, "exact")
     closer = look_closer if thorough else look_again
-    row = _with_findings(row, closer(case.sampler, case.n, check.target, law, limit=2_000_000, grid=case.grid))
+    row = _with_findings(row, closer(case, check.target, law))
     if row.verdict == "flagged" or not replicates or case.grid:
         return _judged(row)
     wealth = np.asarray(bet_on_law(case.sampler, case.n, check.target, law, samples=replicates)(key))
     return _judged(row._replace(p_value=_p_value(wealth), resolution=_resolution(law, replicates)))
 
 
-def _check_expectations(
-    case: SamplerCase, row: Row, key: PRNGKeyArray, replicates: int, thorough: bool
-) -> Row:
+def _check_expectations(case: SamplerCase, row: Row, key: PRNGKeyArray, replicates: int, thorough: bool) -> Row:
     """Means only: the draws are continuous."""
     assert case.expectations is not None
     if not replicates:
@@ -157,7 +155,7 @@ def _check_expectations(
     row = row._replace(p_value=means.p_value, resolution=_SEEN * relative, sizes=(case.n,), randomness=("continuous",))
     if not thorough or row.p_value is None or not row.p_value >= FALSE_ALARM_RATE:
         return _judged(row)
-    return _judged(_with_findings(row, claims_on_the_continuum(case.sampler, case.n, key)))
+    return _judged(_with_findings(row, claims_on_the_continuum(case.sampler, case.n)))
 
 
 def _check_promises(case: SamplerCase, contract: Contract, row: Row, key: PRNGKeyArray, replicates: int) -> Row:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 
 from probinf._measure import Density, Distribution, Factor, Guarantee, MeaningError, Measure
 from probinf._particles import Particles, spawn
@@ -18,11 +18,13 @@ from probinf._sampler import Sampler, redefines
 from probinf._signed import Signed
 from probinf.kernels import conditional_smc
 from probinf.validity._atoms import atom_codes
+from probinf.validity._case import SamplerCase
 from probinf.validity._cells import check_positions
 from probinf.validity._errors import KeyReuseError, NotEnumerable, TooManyWorlds
+from probinf.validity._finding import Finding
 from probinf.validity._finite import FiniteMeasure, largest_difference
-from probinf.validity._law import EnumeratedLaw, read_law
 from probinf.validity._kernel_matrix import invariance_error, kernel_matrix
+from probinf.validity._law import EnumeratedLaw, read_law
 from probinf.validity._parts import density_gap, log_densities, part_findings
 from probinf.validity._program import promote
 from probinf.validity._proper import (
@@ -33,7 +35,6 @@ from probinf.validity._proper import (
     program_of,
     weighed,
 )
-from probinf.validity._finding import Finding
 
 # Worlds of the other numbers of particles: more are not worth their time.
 _FEW_WORLDS = 20_000
@@ -50,37 +51,39 @@ _MOST_STATES = 64
 _KEYS = 6
 
 
-def look_again(
-    sampler: Sampler, n: int, target: FiniteMeasure, law: EnumeratedLaw, *, limit: int, grid: int
-) -> Iterator[Finding]:
+def look_again(case: SamplerCase, target: FiniteMeasure, law: EnumeratedLaw) -> Iterator[Finding]:
     """What can be checked with the program that was compiled for the exact check."""
-    meaning = _meaning(sampler)
-    yield from _symbolic(sampler, meaning)
+    meaning = _meaning(case.sampler)
+    yield from _symbolic(case.sampler, meaning)
     if meaning is not None:
         yield from _stated_density(meaning, target)
     yield _support(law, target)
     if meaning is not None and meaning.guarantee is Guarantee.EXACT:
         yield _exact_lanes(law, target)
-    # The target of what claims no measure is the law of its output from a fresh cloud.
-    if meaning is not None and meaning.guarantee is not Guarantee.HEURISTIC:
-        yield from _incoming(sampler, n, target, limit, grid)
+    with jax.enable_x64(True):
+        program = program_of(case.sampler, fresh(case.n), grid=case.grid)
+        check_positions(program, grid=not case.lattice and _discrete(target))
+    # The target of what claims no measure is the law of its output from a fresh cloud; and weights that come in need
+    # not lie on a grid.
+    if meaning is not None and meaning.guarantee is not Guarantee.HEURISTIC and not case.grid:
+        yield _incoming(case.sampler, case.n, target)
 
 
-def look_closer(
-    sampler: Sampler, n: int, target: FiniteMeasure, law: EnumeratedLaw, *, limit: int, grid: int
-) -> Iterator[Finding]:
+def look_closer(case: SamplerCase, target: FiniteMeasure, law: EnumeratedLaw) -> Iterator[Finding]:
     """Every further check of a sampler that passed the exact one."""
-    yield from look_again(sampler, n, target, law, limit=limit, grid=grid)
+    sampler, n = case.sampler, case.n
+    yield from look_again(case, target, law)
     yield from part_findings(sampler)
+    if case.grid:
+        return
     yield from _conditional_form(sampler, n, target)
     meaning = _meaning(sampler)
     if meaning is not None and meaning.guarantee is not Guarantee.HEURISTIC:
         for size in _SIZES:
             if size != n:
-                yield from _other_size(sampler, size, target, grid)
-    if not grid:
-        yield from _single_precision(sampler, n, target, limit)
-        yield from _forms(sampler, n)
+                yield from _other_size(sampler, size, target)
+    yield from _single_precision(sampler, n, target)
+    yield from _forms(sampler, n)
 
 
 def _meaning(sampler: Sampler) -> Measure | None:
@@ -172,13 +175,12 @@ def _exact_lanes(law: EnumeratedLaw, target: FiniteMeasure) -> Finding:
     return Finding("EXACT: each particle's own law", max(errors))
 
 
-def _incoming(sampler: Sampler, n: int, target: FiniteMeasure, limit: int, grid: int) -> Iterator[Finding]:
-    """The law of a cloud that comes in with weights, twist and evidence; and the promise of the cells."""
+def _incoming(sampler: Sampler, n: int, target: FiniteMeasure) -> Finding:
+    """The law of a cloud that comes in with weights, twist and evidence."""
     with jax.enable_x64(True):
-        program = program_of(sampler, weighed(n), limit=limit, grid=grid)
+        program = program_of(sampler, weighed(n))
         check = compared(program, read_law(program), target.scaled(weighed(n).log_mass))
-        yield Finding(f"weighed cloud, n = {n}", check.error, check.tolerance, "exact", n, check.branches)
-        check_positions(program, grid=_discrete(target))
+    return Finding(f"weighed cloud, n = {n}", check.error, check.tolerance, "exact", n, check.branches)
 
 
 def _discrete(target: FiniteMeasure) -> bool:
@@ -224,11 +226,11 @@ def _holds_scan(sampler: Sampler) -> bool:
     return any(isinstance(node, Scan | While) for node in found)
 
 
-def _other_size(sampler: Sampler, n: int, target: FiniteMeasure, grid: int) -> Iterator[Finding]:
+def _other_size(sampler: Sampler, n: int, target: FiniteMeasure) -> Iterator[Finding]:
     """The law at another number of particles, where its worlds are few and the sampler takes it."""
     try:
         with jax.enable_x64(True):
-            program = program_of(sampler, fresh(n), limit=_FEW_WORLDS, grid=grid)
+            program = program_of(sampler, fresh(n), limit=_FEW_WORLDS)
     except TooManyWorlds:
         return
     except ValueError as error:
@@ -238,14 +240,15 @@ def _other_size(sampler: Sampler, n: int, target: FiniteMeasure, grid: int) -> I
         return
     with jax.enable_x64(True):
         check = compared(program, read_law(program), target)
+        check_positions(program)
     yield Finding(f"fresh cloud, n = {n}", check.error, check.tolerance, "exact", n, check.branches)
-    yield from _incoming(sampler, n, target, _FEW_WORLDS, grid)
+    yield _incoming(sampler, n, target)
 
 
-def _single_precision(sampler: Sampler, n: int, target: FiniteMeasure, limit: int) -> Iterator[Finding]:
+def _single_precision(sampler: Sampler, n: int, target: FiniteMeasure) -> Iterator[Finding]:
     """The same worlds in the precision of production."""
     with jax.enable_x64(False):
-        law = read_law(program_of(sampler, fresh(n), limit=limit, double=False), audit=False)
+        law = read_law(program_of(sampler, fresh(n), double=False), audit=False)
     found = measure_of(law)
     sizes = np.abs(np.where(np.isfinite(law.outputs[1]), law.outputs[1], 0.0)).max(initial=0.0)
     tolerance = _SINGLE + 16 * float(np.finfo(np.float32).eps) * float(sizes)
@@ -279,7 +282,7 @@ def _summary(cloud: Particles) -> Any:
 
 
 @eqx.filter_jit
-def _summary_of_all(sampler: Sampler, keys: PRNGKeyArray, cloud: Particles) -> Any:
+def _summary_of_all(sampler: Sampler, keys: Key[Array, " k"], cloud: Particles) -> Any:
     return jax.vmap(lambda key: _summary(sampler(key, cloud)[0]))(keys)
 
 
@@ -312,8 +315,7 @@ def _agree(a: Any, b: Any) -> bool:
     return True
 
 
-def claims_on_the_continuum(sampler: Sampler, n: int, key: PRNGKeyArray) -> Iterator[Finding]:
+def claims_on_the_continuum(sampler: Sampler, n: int) -> Iterator[Finding]:
     """What can be looked at where draws are continuous: the meaning, and one result from one key."""
-    del key
     yield from _symbolic(sampler, _meaning(sampler))
     yield from _forms(sampler, n)

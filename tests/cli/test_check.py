@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from probinf.cases import Attack
 from probinf.cli import _check, main
 from probinf.validity import Row, SamplerCase
 
@@ -18,7 +19,8 @@ def checked(monkeypatch):
     seen: list[str] = []
     stop: list[str] = []
 
-    def check_case(case, key):
+    def check_case(case, key, thorough):
+        del thorough
         if case.name in stop:
             raise KeyboardInterrupt
         seen.append(case.name)
@@ -28,6 +30,11 @@ def checked(monkeypatch):
 
     monkeypatch.setattr(_check, "shipped_cases", lambda: cases("particle_gibbs", "gibbs", "Draw", "smc"))
     monkeypatch.setattr(_check, "planted_cases", lambda: cases("bug one", "bug of gibbs"))
+    monkeypatch.setattr(_check, "unusual_cases", lambda: ())
+    monkeypatch.setattr(
+        _check, "attack_cases", lambda: tuple(Attack(case, "small n") for case in cases("bug that hides"))
+    )
+    monkeypatch.setattr(_check, "_BUILT", {})
     monkeypatch.setattr(_check, "check_case", check_case)
     return seen, stop
 
@@ -35,12 +42,14 @@ def checked(monkeypatch):
 def test_every_case_is_told_and_written(checked, capsys, tmp_path):
     assert main(["check", "--planted", "--json", str(tmp_path / "rows.json")]) == 0
     printed = capsys.readouterr().out
-    assert "4 of 4 shipped samplers pass; 2 of 2 planted bugs are caught." in printed
+    told = "4 of 4 shipped samplers pass; 2 of 2 planted bugs are caught; 1 of 1 attacks are caught."
+    assert told in " ".join(printed.split())
     assert all(name in printed for name in checked[0])
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert rows["complete"] is True
     assert [row["name"] for row in rows["samplers"]] == ["particle_gibbs", "gibbs", "Draw", "smc"]
-    assert [row["verdict"] for row in rows["planted"]] == ["caught", "caught"]
+    assert [row["verdict"] for row in rows["planted"]] == ["flagged", "flagged"]
+    assert [row["wanted"] for row in rows["attacks"]] == ["flagged"]
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,10 @@ def test_keys_in_the_output_come_as_their_data():
 def test_expectation_of_a_tree_and_grouping_of_floats():
     def f(key):
         # The sign of zero and the last digits make no difference.
-        return {"x": jnp.array([1.0, 1.0 + 1e-15, 1.0 - 1e-15])[choice(key, jnp.log(P))], "y": jnp.array([0.0, -0.0, 0.0])}
+        return {
+            "x": jnp.array([1.0, 1.0 + 1e-15, 1.0 - 1e-15])[choice(key, jnp.log(P))],
+            "y": jnp.array([0.0, -0.0, 0.0]),
+        }
 
     law = enumerate_law(f, KEY)
     assert_allclose(law.expectation(lambda out: {"mean": out["x"]})["mean"], 1.0, rtol=1e-14)
