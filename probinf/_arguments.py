@@ -92,7 +92,7 @@ def count(name: str, n: Any, least: int = 1) -> int:
 
 def is_count(n: Any, least: int = 1) -> bool:
     """Whether this is a concrete whole number of at least `least`; a boolean is none, nor is NaN."""
-    return isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= least
+    return isinstance(n, (int, np.integer)) and not isinstance(n, bool) and int(n) >= least
 
 
 def alike(**arrays: Array) -> None:

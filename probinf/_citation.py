@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 
+from probinf._explain import parts
+
 
 class Reference(NamedTuple):
     """An entry of the bibliography: how a `Source:` line names it, and its BibTeX."""
@@ -84,6 +86,8 @@ def _kinds(tree: Any) -> Iterator[Any]:
         yield type(tree)
         for value in vars(tree).values():
             yield from _kinds(value)
+        # A kernel that a loop builds row by row is no field of it.
+        yield from (kind for _, part in parts(tree) for kind in _kinds(part))
     elif inspect.isroutine(tree):
         yield tree
     elif inspect.isclass(tree):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from probinf._measure import Factor, MeaningError, Measure
+from probinf._measure import Factor, Guarantee, MeaningError, Measure
 
 
 class Step(NamedTuple):
@@ -49,8 +49,9 @@ def explain(sampler: Any, m: Measure | None = None) -> Explanation:
     """Tell a sampler's (or kernel's) law stage by stage, with the measure that each stage leaves.
 
     Law: the measures are those of `meaning`, one stage after the other, starting from `m` (the unit measure by
-    default). A stage that makes the composition invalid is told as a problem, not raised. The words are the first
-    sentence and the `Law:` line of each part's docstring, so that parts of your own are explained by theirs.
+    default); a kernel is told as keeping its `invariant` (INVARIANT). A stage that makes the composition invalid is
+    told as a problem, not raised. The words are the first sentence and the `Law:` line of each part's docstring, so
+    that parts of your own are explained by theirs.
 
     Raises: TypeError for what is neither a sampler nor a kernel.
     """
@@ -78,6 +79,8 @@ def parts(owner: Any) -> Iterator[tuple[str, Any]]:
             yield field.name, value
         elif isinstance(value, tuple | list) and field.name != "stages":
             yield from ((f"{field.name}[{i}]", v) for i, v in enumerate(value) if _is_part(v))
+    # Parts that are built when they are needed.
+    yield from getattr(owner, "built_parts", {}).items()
 
 
 def _is_part(value: Any) -> bool:
@@ -91,7 +94,9 @@ def _steps(sampler: Any, m: Measure) -> Iterator[Step]:
         problem = None
         try:
             if measure is not None:
-                measure = stage.meaning(measure) if hasattr(stage, "meaning") else stage.invariant
+                # A kernel keeps its measure, however exactly: it says nothing of the law of the value that comes in.
+                kept = hasattr(stage, "invariant") and not hasattr(stage, "meaning")
+                measure = stage.invariant.claiming(Guarantee.INVARIANT) if kept else stage.meaning(measure)
         except MeaningError as error:
             measure, problem = None, str(error)
         yield Step(0, named(stage), *documented(type(stage)), measure, problem)

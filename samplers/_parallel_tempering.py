@@ -162,6 +162,11 @@ class ParallelTempering(Kernel):
         at = lambda beta, key, value: self.make_kernel(self.tempered.at(beta))(key, value)  # noqa: E731
         return jax.vmap(at)(self.tempered.betas, keys, x)
 
+    @property
+    def built_parts(self) -> dict[str, Kernel]:
+        """The kernel of the hottest temperature, which stands for all, and the swaps of even pairs: see `explain`."""
+        return {"kernel": self.make_kernel(self.tempered.at(self.tempered.betas[0])), "swap": self.swap(0)}
+
     def swap(self, first: int) -> SwapNeighbors:
         """The exchange of the pairs (first, first + 1), (first + 2, first + 3), ..."""
         return SwapNeighbors(self.tempered, first)

@@ -72,8 +72,7 @@ def random_table_lm(
         ValueError: a vocabulary of less than one token, or a scale that is negative or not finite.
     """
     count("vocabulary_size", vocabulary_size)
-    scale = real("scale", scale, "", low=0, finite=True)
-    table = scale * jax.random.normal(key, (vocabulary_size, vocabulary_size))
+    table = real("scale", scale, "", low=0, finite=True) * jax.random.normal(key, (vocabulary_size, vocabulary_size))
     return TableLM(table=table, stop_tokens=stop_tokens)
 
 

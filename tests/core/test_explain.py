@@ -11,11 +11,26 @@ import numpyro.distributions as dist
 import pytest
 
 import probinf
-from probinf import Density, Draw, Guarantee, Measure, Move, Named, Particles, Resample, Reweight, citation, explain
-from probinf._citation import bibliography, names
+from probinf import (
+    Density,
+    Draw,
+    Guarantee,
+    Measure,
+    Move,
+    Named,
+    Particles,
+    Resample,
+    Reweight,
+    citation,
+    explain,
+    kernels,
+)
+from probinf._citation import bibliography, names, sources
+from probinf._explain import parts
+from probinf.cases import shipped_cases
 from probinf.kernels import hmc
-from probinf.samplers import Product, particle_filtering, tempered_smc
-from probinf.validity import log_wealth_of_categories
+from probinf.samplers import Product, parallel_tempering, particle_filtering, tempered_smc
+from probinf.validity import SamplerCase, log_wealth_of_categories
 
 ROOT = Path(__file__).resolve().parents[2]
 PRIOR = Named("prior", dist.Normal(0.0, 1.0))
@@ -95,6 +110,46 @@ def test_a_composition_cites_its_parts_and_nothing_else():
         citation()
     with pytest.raises(TypeError, match="got int"):
         citation(3)
+
+
+def test_kernels_that_are_built_row_by_row_are_cited():
+    # Before, only what was a field of the composition: the kernel of a tempering run was not.
+    def kernel(target):
+        return kernels.MetropolisHastings(target, kernels.random_walk(0.5))
+
+    run = tempered_smc(PRIOR, LIKELIHOOD, kernel, jnp.array([0.25, 1.0]))
+    assert "hastings1970" in keys(citation(run))
+    assert {"hastings1970"} <= set(keys(citation(parallel_tempering(PRIOR, LIKELIHOOD, kernel, [0.5, 1.0]))))
+
+
+@pytest.mark.parametrize("case", shipped_cases(), ids=lambda case: case.name)
+def test_explanations_agree_with_guarantees(case):
+    # A kernel keeps its measure; a composition claims what its meaning claims, and each docstring no more than that.
+    thing = case.sampler if isinstance(case, SamplerCase) else case.kernel
+    measure = Measure()
+    for step, stage in zip(
+        [s for s in explain(thing).steps if s.depth == 0], getattr(thing, "stages", (thing,)), strict=True
+    ):
+        fresh = measure.guarantee is Guarantee.EXACT
+        if isinstance(case, SamplerCase):
+            measure = stage.meaning(measure)
+            assert step.measure is not None and step.measure.guarantee is measure.guarantee
+        else:
+            assert step.measure is not None and step.measure.guarantee is Guarantee.INVARIANT
+        said = [g for g in Guarantee if f"({g.name})" in step.law]
+        if fresh and said:
+            assert step.measure.guarantee in said, f"{step.name} says {step.law}"
+    cited = citation(thing)
+    for part in composed(thing):
+        assert all(r.bibtex in cited for line in sources(type(part)) for r in bibliography() if names(line, r))
+
+
+def composed(thing):
+    """Every sampler and kernel in a composition, those that are built row by row among them."""
+    for stage in getattr(thing, "stages", (thing,)):
+        yield stage
+        for _, part in parts(stage):
+            yield from composed(part)
 
 
 def test_every_source_in_the_library_is_in_the_bibliography():

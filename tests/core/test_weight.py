@@ -6,7 +6,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 
-from probinf import Draw, Resample, Reweight, Status, Twist, sample, spawn
+from probinf import Draw, Factor, Resample, Reweight, Status, Twist, sample, spawn
 from probinf.resampling import Killing, Multinomial, Residual, Stratified, Systematic
 from tests.core.models import Box, Level, likelihood, prior
 
@@ -118,3 +118,18 @@ def test_wrong_shapes_and_booleans_are_refused():
 def test_float64_mode(x64):
     cloud, _ = (Draw(prior()) >> Reweight(likelihood()) >> Resample())(KEY, spawn(3))
     assert cloud.log_weights.dtype == cloud.log_evidence.dtype == cloud.log_twist.dtype == jnp.float64
+
+
+class Turned(Factor):
+    """A potential that is no real number, without the annotations that the tests check at run time."""
+
+    name: str = "turned"
+
+    def log_density(self, x):
+        return x + 1j
+
+
+def test_a_complex_potential_is_refused():
+    # Before, its real part was taken with a warning of NumPy's.
+    with pytest.raises(TypeError, match="gave complex numbers: return one real log-weight"):
+        Reweight(Turned())(jax.random.key(0), spawn(2, jnp.zeros(2)))

@@ -22,8 +22,8 @@ PRIOR = pi.Named("prior", dist.Normal(0.0, 1.0))
 COIN = Categorical(jnp.log(jnp.array([0.5, 0.5])), name="coin")
 DRAW, COINS = pi.Draw(PRIOR), pi.Draw(COIN)
 LIKELIHOOD = pi.Density("likelihood", lambda x: -0.5 * x**2)
-TABLE = lm.TableLM(jnp.array([[0.0, 0.5, -0.5], [0.2, 0.0, 0.1], [0.0, 0.0, 0.0]]), stop_tokens=(2,))
-DRAFT = lm.TableLM(jnp.zeros((3, 3)), stop_tokens=(2,))
+TABLE = lm.TableLM(table=jnp.array([[0.0, 0.5, -0.5], [0.2, 0.0, 0.1], [0.0, 0.0, 0.0]]), stop_tokens=(2,))
+DRAFT = lm.TableLM(table=jnp.zeros((3, 3)), stop_tokens=(2,))
 WRITER = lm.Reasoning(TABLE, [0], lm.RewardFunction(lambda x: 0.5 + 0.0 * x.length), max_steps=2, tokens_per_step=1)
 FINITE = FiniteStateModel(jnp.log(jnp.full(2, 0.5)), jnp.log(jnp.full((2, 2), 0.5)), jnp.log(jnp.full((2, 2), 0.5)))
 ROWS = FINITE.rows(jnp.array([0, 1]))
@@ -219,9 +219,7 @@ SAMPLERS = {
             "potential": lambda x: LIKELIHOOD,
             "xs": jnp.zeros(2),
         },
-        "guided_filter": {"model": FINITE, "proposal": FINITE.dynamics, "rows": ROWS}
-        if hasattr(FINITE, "dynamics")
-        else {"model": LINEAR, "proposal": LINEAR, "rows": LINEAR.rows(jnp.zeros((2, 1)))},
+        "guided_filter": {"model": LINEAR, "proposal": LINEAR, "rows": LINEAR.rows(jnp.zeros((2, 1)))},
         "backward_simulation": {"model": FINITE, "rows": ROWS, "draws": 2},
         "beam_search": {"writer": WRITER, "width": 2, "aggregate": "last"},
         "dvts": {"writer": WRITER, "width": 2, "aggregate": "last"},

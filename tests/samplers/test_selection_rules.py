@@ -214,3 +214,13 @@ def test_knobs_out_of_range_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_nan_never_takes_the_credit_away():
+    answers, texts, kept = jnp.array([1, 1, 0]), jnp.arange(3), jnp.ones(3, bool)
+    log_probs = jnp.array([jnp.nan, -1.0, -0.5])
+    with pytest.raises(ValueError, match="log_probs must be numbers, not NaN"):
+        perplexity_consistency(answers, texts, log_probs, kept)
+    # Inside a trace NaN counts as no probability: before, every score was NaN and the credit zero.
+    scores = jax.jit(perplexity_consistency)(answers, texts, log_probs, kept)
+    assert np.array_equal(scores.credit, [0, 0, 1]) and float(jnp.max(scores.confidence)) <= 1

@@ -233,3 +233,19 @@ def test_knobs_out_of_range_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_probabilities_are_not_taken_for_logs():
+    # Before, 29.2 for the chance of an answer to win.
+    with pytest.raises(ValueError, match="log_p must be log-probabilities of sum one, got a sum of"):
+        majority_law(jnp.array([0.2, 0.5, 0.3]), 3)
+    # Inside a trace nothing can be raised, and NaN says so.
+    assert np.all(np.isnan(LAW(jnp.array([0.2, 0.5, 0.3]), 3)))
+
+
+def test_counts_and_lengths_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match=r"counts must be whole numbers of at least 0, got -1"):
+        majority_at_k(jnp.array([3, -1, 2]), 2)
+    # The tests' run-time checks of shapes would refuse lengths before the library does.
+    with pytest.raises((ValueError, TypeError)):
+        accepted_vote(jnp.array([1, 0]), jnp.array([True]))

@@ -79,11 +79,10 @@ def covered(
     """
     check_beta(beta)
     variance, error = real("variance", variance), real("error", error)
-    floor = real("floor", floor, "", low=0)
     if variance.shape != error.shape:
         raise ValueError(f"variance and error must have one shape, got {variance.shape} and {error.shape}")
     check_not_negative("variance", variance)
-    width = jnp.sqrt(jnp.maximum(variance, floor) / beta)
+    width = jnp.sqrt(jnp.maximum(variance, real("floor", floor, "", low=0)) / beta)
     # What is zero may come out as a rounding error of numbers of size one.
     return (jnp.abs(error) < width) | (jnp.abs(error) < 8 * jnp.finfo(error.dtype).eps)
 
