@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from probinf._arguments import is_count
 from probinf.distributions import GMM
 from probinf.transformers_dist._heads import (
     DirectHead,
@@ -48,10 +49,14 @@ class NetworkConfig:
     components: int = 5
 
     def __post_init__(self):
+        sizes = (self.width, self.layers, self.heads, self.feed_forward, self.embedding, self.expand, self.components)
+        if not all(map(is_count, sizes)):
+            raise ValueError(
+                "width, layers, heads, feed_forward, embedding, expand and components must be whole numbers from 1, "
+                f"got {sizes}"
+            )
         if self.width % self.heads:
             raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}: choose another width")
-        if min(self.width, self.layers, self.heads, self.feed_forward, self.embedding, self.expand) < 1:
-            raise ValueError("width, layers, heads, feed_forward, embedding and expand must be at least 1")
         if self.head not in ("direct", "residual", "site"):
             raise ValueError(f"head must be direct, residual or site, not {self.head!r}")
 

@@ -16,6 +16,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 from rich.progress import track
 
+from probinf._arguments import is_count
 from probinf.lm import load_tree, save_tree
 from probinf.transformers_dist._network import NetworkConfig
 from probinf.transformers_dist._problem import Family, Problem
@@ -49,7 +50,14 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self):
-        if min(self.steps, self.batch) < 1 or not 0 <= self.averaging < 1 or self.learning_rate <= 0:
+        if not is_count(self.warm_up, 0) or not is_count(self.seed, 0):
+            raise ValueError(f"warm_up and seed must be whole numbers, got {self.warm_up} and {self.seed}")
+        if (
+            not is_count(self.steps)
+            or not is_count(self.batch)
+            or not 0 <= self.averaging < 1
+            or self.learning_rate <= 0
+        ):
             raise ValueError("training needs steps, batch >= 1, learning_rate > 0 and averaging in [0, 1)")
 
 

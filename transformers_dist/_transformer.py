@@ -11,6 +11,7 @@ from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf._arguments import real
 from probinf._measure import Distribution
 from probinf.distributions import GMM
 from probinf.transformers_dist._frame import identity_frame
@@ -107,5 +108,11 @@ class Pushed(Distribution):
 
 
 def log_loss(q: Distribution, points: Float[Array, "S D"], log_weights: Float[Array, " S"]) -> Float[Array, ""]:
-    """Cross-entropy of weighted points under an approximation, in nats."""
+    """Cross-entropy of weighted points under an approximation, in nats.
+
+    Raises: ValueError for points [S, D] and log-weights [S] that do not fit or hold NaN, unless traced.
+    """
+    points, log_weights = real("points", points, "points coordinates"), real("log_weights", log_weights, "points")
+    if points.shape[:1] != log_weights.shape:
+        raise ValueError(f"{points.shape[0]} points need as many log-weights, got {log_weights.shape[0]}")
     return -jnp.sum(jnp.exp(log_weights) * jax.vmap(q.log_density)(points))

@@ -141,8 +141,10 @@ def with_false_positives(
 ) -> ArithmeticReward:
     """The reward with a share `rate` of the wrong finished solutions scored as right, the same ones at every look.
 
-    Raises: ValueError for a rate outside [0, 1].
+    Raises: ValueError for a rate outside [0, 1], and a confidence outside (0, 1).
     """
+    if not 0 < confidence < 1:
+        raise ValueError(f"the confidence in a false positive is a probability in (0, 1), got {confidence}")
     if not isinstance(rate, Tracer) and not 0 <= float(rate) <= 1:
         raise ValueError(f"the rate of false positives is a share, got {rate}: pass a number in [0, 1]")
     salt = jax.random.bits(key, (), jnp.uint32)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
+from probinf._arguments import real
 from probinf.arithmetic._checker import ArithmeticReward, Checker, Soundness
 from probinf.arithmetic._network import NetworkConfig
 from probinf.arithmetic._weights import LogisticHead, empty_decoder, load_weights, save_weights
@@ -33,8 +34,11 @@ def load_arithmetic(folder: Path = WEIGHTS, *, oracle_error: float = 0.01) -> Ar
 
 
 def oracle(error: float) -> ArithmeticReward:
-    """The exact step checker: reward 1 - error while all steps are right, and error from the first wrong one on."""
-    return ArithmeticReward(Checker(), StateReward(Soundness(jnp.asarray(error))))
+    """The exact step checker: reward 1 - error while all steps are right, and error from the first wrong one on.
+
+    Raises: ValueError for an error outside [0, 1].
+    """
+    return ArithmeticReward(Checker(), StateReward(Soundness(real("error", error, "", low=0, high=1))))
 
 
 def load_language_model(folder: Path = WEIGHTS) -> SmallTransformer:

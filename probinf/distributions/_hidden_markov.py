@@ -3,6 +3,7 @@ value."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from probinf._arguments import is_count
+from probinf._arguments import is_count, whole
 from probinf._choice import choice
 from probinf._measure import Distribution, Factor
 from probinf.distributions._table import as_log_table, check_symbols, log_entry
@@ -174,7 +175,7 @@ class Emission(Factor):
 
     hmm: HiddenMarkovModel
     t: Int[Array, ""] = eqx.field(converter=jnp.asarray)
-    y: Int[Array, ""] = eqx.field(converter=jnp.asarray)
+    y: Int[Array, ""] = eqx.field(converter=partial(whole, "y"))
 
     def __check_init__(self):
         """Rejects a time that the path does not have."""

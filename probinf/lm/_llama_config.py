@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from probinf._arguments import is_count, real
+
 
 @dataclass(frozen=True)
 class LlamaConfig:
@@ -23,9 +25,19 @@ class LlamaConfig:
     norm_epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        for name in ("vocabulary_size", "dimension", "layers", "heads", "key_value_heads", "context_length"):
-            if getattr(self, name) < 1:
+        for name in (
+            "vocabulary_size",
+            "dimension",
+            "layers",
+            "heads",
+            "key_value_heads",
+            "context_length",
+            "hidden_dimension",
+        ):
+            if not is_count(getattr(self, name)):
                 raise ValueError(f"LlamaConfig.{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("rope_base", "norm_epsilon"):
+            real(f"LlamaConfig.{name}", getattr(self, name), "", low=0, finite=True)
         if self.heads % self.key_value_heads:
             raise ValueError(f"heads ({self.heads}) must be a multiple of key_value_heads ({self.key_value_heads}).")
         if self.head_dimension % 2:

@@ -128,6 +128,9 @@ class Turned(Factor):
     def log_density(self, x):
         return x + 1j
 
+    def log_density_lanes(self, values, n):
+        return values + 1j
+
 
 def test_a_complex_potential_is_refused():
     # Before, its real part was taken with a warning of NumPy's.

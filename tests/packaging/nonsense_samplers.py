@@ -7,14 +7,23 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 
 import probinf as pi
-from probinf import kernels, lm, representations, samplers, validity
-from probinf.distributions import Categorical, FiniteStateModel, LinearGaussianModel
-from probinf.transformers_dist import MixtureFilter, families, sequential
+from probinf import arithmetic, kernels, lm, representations, samplers, transformers_dist, validity
+from probinf.distributions import (
+    GMM,
+    Categorical,
+    Emission,
+    FiniteStateModel,
+    HiddenMarkovModel,
+    LinearGaussianModel,
+    Step,
+)
+from probinf.transformers_dist import MixtureFilter, baselines, families, sequential
 from probinf.verifiers import Answer as TextAnswer
-from probinf.verifiers import JsonObject, WordCount, Words
+from probinf.verifiers import JsonObject, WordCount, Words, pairs
 from tests.packaging.nonsense import Case
 
 KEY = jax.random.key(0)
@@ -28,6 +37,8 @@ WRITER = lm.Reasoning(TABLE, [0], lm.RewardFunction(lambda x: 0.5 + 0.0 * x.leng
 FINITE = FiniteStateModel(jnp.log(jnp.full(2, 0.5)), jnp.log(jnp.full((2, 2), 0.5)), jnp.log(jnp.full((2, 2), 0.5)))
 ROWS = FINITE.rows(jnp.array([0, 1]))
 LINEAR = LinearGaussianModel(*(jnp.zeros(1), *(jnp.ones((1, 1)) for _ in range(5))))
+HMM = HiddenMarkovModel(jnp.log(jnp.full(2, 0.5)), jnp.log(jnp.full((2, 2), 0.5)), jnp.log(jnp.full((2, 2), 0.5)), 2)
+LINE = GMM.of([0.5, 0.5], [[0.0], [1.0]], [[[1.0]], [[2.0]]])
 VERDICT = samplers.NoisyVerdict(lambda x: x == 0, 0.9, 0.2)
 COMPARISON = samplers.NoisyComparison(lambda x: x == 0, 0.8)
 MODEL = lm.TabularModel(jnp.zeros((3, 2, 3, 2)), jnp.zeros((3, 3)))
@@ -364,6 +375,49 @@ LM = {
     }.items()
 }
 OTHERS = {
+    "probinf.distributions.Emission": Case(Emission, {"hmm": HMM, "t": 1, "y": 0}),
+    "probinf.distributions.Step": Case(Step, {"hmm": HMM, "t": 1}),
+    "probinf.arithmetic.oracle": Case(arithmetic.oracle, {"error": 0.1}),
+    "probinf.arithmetic.with_false_positives": Case(
+        arithmetic.with_false_positives, {"reward": arithmetic.oracle(0.1), "rate": 0.1, "key": KEY, "confidence": 0.9}
+    ),
+    "probinf.lm.LlamaConfig": Case(
+        lm.LlamaConfig,
+        {
+            "vocabulary_size": 3,
+            "dimension": 4,
+            "layers": 1,
+            "heads": 2,
+            "key_value_heads": 1,
+            "head_dimension": 2,
+            "hidden_dimension": 4,
+            "context_length": 8,
+            "rope_base": 10000.0,
+            "norm_epsilon": 1e-5,
+        },
+    ),
+    "probinf.verifiers.pairs.PairTraining": Case(
+        pairs.PairTraining, {"steps": 2, "batch": 2, "learning_rate": 1e-3, "warm_up": 1, "weight_decay": 0.1}
+    ),
+    "probinf.transformers_dist.log_loss": Case(
+        transformers_dist.log_loss, {"q": LINE, "points": jnp.zeros((2, 1)), "log_weights": jnp.log(jnp.full(2, 0.5))}
+    ),
+    "probinf.transformers_dist.NetworkConfig": Case(
+        transformers_dist.NetworkConfig,
+        {"width": 8, "layers": 1, "heads": 2, "feed_forward": 8, "embedding": 8, "components": 2},
+    ),
+    "probinf.transformers_dist.TrainingConfig": Case(
+        transformers_dist.TrainingConfig,
+        {"steps": 2, "batch": 2, "learning_rate": 1e-3, "warm_up": 1, "averaging": 0.9, "seed": 1},
+    ),
+    "probinf.transformers_dist.baselines.Riemann": Case(baselines.Riemann, {"borders": np.linspace(-1, 1, 4)[None]}),
+    "probinf.transformers_dist.baselines.quantile_borders": Case(
+        baselines.quantile_borders, {"points": np.linspace(0, 1, 9).reshape(9, 1), "bars": 2}
+    ),
+    "probinf.transformers_dist.families.observe": Case(families.observe, {"key": KEY, "x": jnp.ones(4)}),
+    "probinf.transformers_dist.families.observe_returns": Case(
+        families.observe_returns, {"key": KEY, "x": jnp.zeros(3)}
+    ),
     "probinf.representations.Spawn": Case(representations.Spawn, {"n": 2}),
     "probinf.representations.Traced": Case(representations.Traced, {"program": TRACED.program, "length": 1}),
     "probinf.representations.UniformTrace": Case(representations.UniformTrace, {"length": 1}),
@@ -381,8 +435,12 @@ OTHERS = {
     "probinf.verifiers.JsonObject": Case(JsonObject, {"keys": ["a"], "strength": 1.5}),
     "probinf.verifiers.WordCount": Case(WordCount, {"count": 3, "strength": 1.5}),
     "probinf.verifiers.Words": Case(Words, {"words": ["a"], "max_words": 3, "strength": 1.5}),
-    "probinf.transformers_dist.families.LogInverseGamma": Case(families.LogInverseGamma, {"shape": 2.0, "scale": 1.0}),
-    "probinf.transformers_dist.families.LogitBeta": Case(families.LogitBeta, {"a": 2.0, "b": 1.0}),
+    "probinf.transformers_dist.families.LogInverseGamma": Case(
+        families.LogInverseGamma, {"shape": 2.0, "scale": 1.0}, nan="judged by the view of its family"
+    ),
+    "probinf.transformers_dist.families.LogitBeta": Case(
+        families.LogitBeta, {"a": 2.0, "b": 1.0}, nan="judged by the view of its family"
+    ),
     "probinf.transformers_dist.families.draw_mixture": Case(
         families.draw_mixture, {"key": KEY, "dimension": 1, "components": 2, "least": 1, "spread": 1.0}
     ),

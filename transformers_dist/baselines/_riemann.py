@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 from scipy.stats import norm
 
+from probinf._arguments import count, real
 from probinf.transformers_dist.baselines._amortized import Density
 
 
@@ -25,6 +26,7 @@ class Riemann(Density):
     borders: Float[Array, "D B"]
 
     def __init__(self, borders: Float[np.ndarray, "D B"]):
+        real("borders", borders)
         borders = np.asarray(borders)
         if borders.ndim != 2 or borders.shape[1] < 4 or not np.all(np.diff(borders, axis=1) > 0):
             raise ValueError(f"borders must be increasing rows [D, B] of at least four, got shape {borders.shape}")
@@ -63,6 +65,12 @@ _MEDIAN = float(norm.ppf(0.75))
 
 
 def quantile_borders(points: Float[np.ndarray, "S D"], bars: int) -> Float[np.ndarray, "D B"]:
-    """Borders between which equally many points lie, so that bars are narrow where posteriors are."""
+    """Borders between which equally many points lie, so that bars are narrow where posteriors are.
+
+    Raises: ValueError for no points [S, D], ones that are not finite, and fewer than one bar.
+    """
+    if not real("points", points, "points coordinates", finite=True).size:
+        raise ValueError("quantiles need at least one point, got none")
+    count("bars", bars)
     levels = np.linspace(0, 1, bars + 1)
     return np.quantile(np.asarray(points, float), levels, axis=0).T

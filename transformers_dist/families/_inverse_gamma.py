@@ -13,7 +13,7 @@ from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf import Distribution, Factor
-from probinf._arguments import real
+from probinf._arguments import floating
 from probinf.transformers_dist._frame import Frame
 from probinf.transformers_dist._problem import Family, Problem
 from probinf.transformers_dist._view import Look, View
@@ -31,8 +31,8 @@ class LogInverseGamma(Distribution):
     Raises: ValueError, where shape and scale are concrete, by the view's `check`.
     """
 
-    shape: Float[Array, ""] = eqx.field(converter=partial(real, "shape", low=0))
-    scale: Float[Array, ""] = eqx.field(converter=partial(real, "scale", low=0))
+    shape: Float[Array, ""] = eqx.field(converter=partial(floating, "shape"))
+    scale: Float[Array, ""] = eqx.field(converter=partial(floating, "scale"))
     name: str = eqx.field(static=True, default="inverse_gamma")  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def sample(self, key: PRNGKeyArray, x: object) -> Float[Array, " 1"]:

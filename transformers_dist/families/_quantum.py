@@ -14,7 +14,7 @@ from jax.scipy.special import betaln, digamma, polygamma
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf import Distribution, Factor
-from probinf._arguments import real
+from probinf._arguments import floating, real
 from probinf.transformers_dist._frame import Frame
 from probinf.transformers_dist._problem import Family, Problem
 from probinf.transformers_dist._view import Look, View
@@ -38,8 +38,8 @@ class LogitBeta(Distribution):
     Raises: ValueError, where a and b are concrete, by the view's `check`.
     """
 
-    a: Float[Array, ""] = eqx.field(converter=partial(real, "a", low=0))
-    b: Float[Array, ""] = eqx.field(converter=partial(real, "b", low=0))
+    a: Float[Array, ""] = eqx.field(converter=partial(floating, "a"))
+    b: Float[Array, ""] = eqx.field(converter=partial(floating, "b"))
     name: str = eqx.field(static=True, default="beta")  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def sample(self, key: PRNGKeyArray, x: object) -> Float[Array, " 1"]:

@@ -11,6 +11,7 @@ import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf._arguments import real
 from probinf._measure import Factor
 from probinf.distributions import GMM
 from probinf.distributions._small_matrices import lower_root
@@ -80,7 +81,13 @@ def log_range(seen: Float[Array, ""], distance: Float[Array, ""]) -> Float[Array
 
 
 def observe(key: PRNGKeyArray, x: Float[Array, " 4"]) -> SensorData:
-    """An observation of a state."""
+    """An observation of a state.
+
+    Raises: ValueError for what is no state [4] of finite numbers, unless traced.
+    """
+    x = real("x", x, "coordinates", finite=True)
+    if x.shape != (4,):
+        raise ValueError(f"a state has four coordinates, got shape {x.shape}")
     which, normal, echo, uniform, bearing = jax.random.split(key, 5)
     distance = jnp.sqrt(x[0] ** 2 + x[2] ** 2)
     kinds = jnp.stack(

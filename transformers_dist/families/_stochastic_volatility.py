@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf._arguments import real
 from probinf._measure import Factor
 from probinf.distributions import GMM
 from probinf.distributions._small_matrices import cholesky, lower_root, solve_lower
@@ -66,7 +67,11 @@ class VolatilityLikelihood(Factor):
 
 
 def observe_returns(key: PRNGKeyArray, x: Float[Array, " D"]) -> VolatilityData:
-    """A vector of returns given log-volatilities."""
+    """A vector of returns given log-volatilities.
+
+    Raises: ValueError for what is no vector of finite numbers, unless traced.
+    """
+    x = real("x", x, "factors", finite=True)
     factor_key, noise_key = jax.random.split(key)
     factors = jnp.exp(0.5 * x) * jax.random.normal(factor_key, x.shape)
     return VolatilityData(jnp.asarray(loadings(), x.dtype) @ factors + jax.random.normal(noise_key, (OBSERVATIONS,)))
