@@ -1,4 +1,4 @@
-"""No public function takes nonsense in silence: it raises a sentence, or what it returns is in its range.
+"""Nonsense raises a sentence, or what comes out is in its range; `nonsense_excused.py` lists what is not tried yet.
 
 The table runs in a process of its own, because the tests' run-time checks of types would refuse before the library.
 """
