@@ -60,8 +60,8 @@ def samples_to_alarm(log_wealth: Float[Array, " R"], alpha: float = 1e-3) -> Int
     Law: where the tested claim is true, P(the result is not -1) <= alpha, for any number of draws. A wealth that is NaN
     alarms: a claim that cannot be judged has not passed.
     """
-    log_wealth, alpha = floating("log_wealth", log_wealth, "draws"), real("alpha", alpha, "", low=0, high=1)
-    reached = ~(log_wealth < -jnp.log(alpha))
+    log_wealth, level = floating("log_wealth", log_wealth, "draws"), real("alpha", alpha, "", low=0, high=1)
+    reached = ~(log_wealth < -jnp.log(level))
     return jnp.where(jnp.any(reached), jnp.argmax(reached) + 1, -1).astype(jnp.int32)
 
 

@@ -48,7 +48,9 @@ def check_positions(program: Program, *, grid: bool = False) -> None:
     worlds = np.unique(np.linspace(0, program.worlds - 1, min(program.worlds, _MOST_WORLDS)).astype(np.int64))
     for start in range(0, len(worlds), program.rows):
         outcomes = program.outcomes(worlds[start : start + program.rows])
-        middle, *others = (program.run(outcomes, position) for position in _POSITIONS)
+        middle, *others = (
+            program.run(outcomes, position, on_grid=position if grid else 0.5) for position in _POSITIONS
+        )
         wide = np.all(middle.log_weights > np.log(_NARROW), axis=1)
         for other in others:
             # The law of a later draw counts as a result too.

@@ -179,6 +179,7 @@ class Program:
         outcomes: np.ndarray,
         position: float = 0.5,
         *,
+        on_grid: float = 0.5,
         key: PRNGKeyArray | None = None,
         rounding: int | None = None,
     ) -> Runs:
@@ -187,6 +188,7 @@ class Program:
         Args:
             outcomes: the scripts.
             position: where in its cell each uniform lies.
+            on_grid: the same for the cells around the points of a grid.
             key: another base key than that of the trace.
             rounding: a seed; every number of a float32 table is moved by half a unit of its rounding, up or down.
         """
@@ -198,7 +200,7 @@ class Program:
             leaves = [_moved(x, signs) if single else x for x, single in zip(leaves, self._single, strict=True)]
             constants = [_moved(x, signs) if _is_single(x) else x for x in constants]
         key = self.key if key is None else key
-        outputs, log_weights, records = self._run(padded, leaves, constants, key, position)
+        outputs, log_weights, records = self._run(padded, leaves, constants, key, jnp.array([position, on_grid]))
         return jax.tree.map(lambda x: np.asarray(x)[:count], Runs(outputs, log_weights, records))
 
     def batches(self, position: float = 0.5, **how: Any) -> Iterator[tuple[np.ndarray, Runs]]:

@@ -80,7 +80,7 @@ Record = KeyUse | KeyFork | BranchUse
 def replay(
     jaxpr: Any, arguments: list, script: Script, position: Array, constants: Sequence[Any] | None = None
 ) -> tuple[list, Array, list]:
-    """Evaluates a jaxpr on one script.
+    """Evaluates a jaxpr on one script; `position` is that of uniforms in their cells, and in those of a grid.
 
     Law: over all scripts, the outputs weighted by `exp(sum(log_weights))` are the law of the program.
 
@@ -170,9 +170,9 @@ def _draw(equation: JaxprEqn, inputs: list, script: Script, position: Array) -> 
     if equation.primitive is choice_p:
         log_weights, value = _choice_outcome(inputs[1], outcomes, len(equation.params["draws"]))
     elif equation.primitive is random_bits_p:
-        log_weights, value = _grid_outcome(script.grid, outcomes, equation.params["bit_width"], position)
+        log_weights, value = _grid_outcome(script.grid, outcomes, equation.params["bit_width"], position[1])
     else:
-        log_weights, value = _cell_outcome(inputs[1], outcomes, position)
+        log_weights, value = _cell_outcome(inputs[1], outcomes, position[0])
     # A slot shared with a wider branch of a cond has outcomes that this site does not.
     log_weights = jnp.where(outcomes < site_arity(equation, script.grid), log_weights, -jnp.inf)
     words = jax.random.key_data(key)
@@ -228,7 +228,7 @@ def _shared_draw(
     words = jax.random.key_data(key).reshape(-1, copies, jax.random.key_data(key).shape[-1])[:, 0]
     joined = breaks.reshape(words.shape[0], -1)
     outcomes = script.outcomes.reshape(words.shape[0])
-    log_weights, value = _cell_outcome(joined, outcomes, position)
+    log_weights, value = _cell_outcome(joined, outcomes, position[0])
     log_weights = jnp.where(outcomes < joined.shape[-1] + 1, log_weights, -jnp.inf)
     aval: Any = equation.outvars[0].aval
     value = jnp.broadcast_to(value[:, None], (words.shape[0], copies)).reshape(aval.shape)
