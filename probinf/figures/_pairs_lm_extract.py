@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +20,7 @@ from probinf.figures._atomic import atomic_path
 from probinf.figures._pairs_lm_questions import LETTERS, PREFIX, pack, questions_path, single_token_words
 from probinf.lm import Prompt, TextModel, start_generation
 from probinf.lm._llama import Llama
+from probinf.lm._llama_state import LlamaState
 
 WORDS, LANES = 640, 64
 
@@ -38,9 +40,9 @@ def read_words(
         [int(model.tokenizer.encode(f" {letter}", add_special_tokens=False)[0]) for letter in LETTERS]
     )
 
-    @jax.jit
-    def read(row: jax.Array) -> tuple[jax.Array, jax.Array]:
-        lm = model.lm
+    # The network is an argument: as a constant it would be written into the compiled program.
+    @eqx.filter_jit
+    def read(lm: Llama, start: LlamaState, row: jax.Array) -> tuple[jax.Array, jax.Array]:
         state = lm.advance(lm.advance(start, row), jnp.full(lanes, colon))
         return state.hidden, jax.nn.log_softmax(lm.logits(state)[:, letters], axis=1)
 
@@ -48,7 +50,7 @@ def read_words(
     for begin in range(0, len(tokens), lanes):
         row = np.resize(np.array(tokens[begin : begin + lanes]), lanes)
         kept = len(tokens[begin : begin + lanes])
-        found = read(jnp.asarray(row))
+        found = read(model.lm, start, jnp.asarray(row))
         hidden.append(np.asarray(found[0])[:kept])
         choice.append(np.asarray(found[1])[:kept])
     return np.concatenate(hidden), np.concatenate(choice)
