@@ -98,7 +98,7 @@ FIGURES = {
         _shipped("pairs_lm", _PAIRS, seconds=50, group="pairs"),
         _shipped("reasoning_gap", "arXiv:2304.03843", seconds=90),
         _shipped("validity_errors", _VALIDATION, seconds=800, group="validity"),
-        _shipped("validity_power", _VALIDATION, seconds=1500, group="validity"),
+        _shipped("validity_power", _VALIDATION, seconds=1000, group="validity"),
         _shipped("validity_bias", _SCALING, seconds=46, group="validity"),
         _shipped("validity_evidence", _VALIDATION, seconds=200, group="validity"),
     )

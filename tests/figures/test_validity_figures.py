@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 import xarray
 
+from probinf.cases._attacks_claims import attacks_claims
+from probinf.cases._attacks_distributions import attacks_distributions
+from probinf.cases._attacks_lies import attacks_lies
 from probinf.cases._core import core_cases
+from probinf.cases._unusual import unusual_cases
 from probinf.figures import (
     Verdict,
     plot_validity_bias,
@@ -101,7 +105,10 @@ def test_samples_until_the_alarm_are_counted(monkeypatch):
     )
     wrong = [bug for bug in planted_bugs() if bug.name in names]
     right = [case for case in core_cases() if case.name in ("MetropolisHastings", "tempered_smc, Gaussian")]
-    data = validity_power_data(KEY, shipped=right, planted=wrong)
+    fooling = ("batched score divided by the length", "kernel of period two", "density of the other side of a coin")
+    attacks = [a for a in (*attacks_lies(), *attacks_claims(), *attacks_distributions()) if a.case.name in fooling]
+    odd = [case for case in unusual_cases() if case.name == "delayed acceptance"]
+    data = validity_power_data(KEY, shipped=right, planted=wrong, attacks=attacks, unusual=odd)
     runs = dict(zip(data["bug"].values.tolist(), data["samples"].values, strict=True))
     assert np.all((runs[names[0]] > 0) & (runs[names[0]] < 500))
     assert np.all(runs[names[1]] == -1)
@@ -111,9 +118,24 @@ def test_samples_until_the_alarm_are_counted(monkeypatch):
     assert np.all(data["false_samples"] == -1)
     found = verdicts(validity_power_claims(data))
     assert found["continuous"] is Verdict.HOLDS
+    # The first two keep the measure of a fresh cloud, and all their runs are right; a distribution has no cloud.
+    assert dict(zip(data["attack"].values.tolist(), data["alone"].values.tolist(), strict=True)) == dict(
+        zip(fooling, ("passes", "passes", "none"), strict=True)
+    )
+    assert np.all(data["attack_samples"].sel(attack=list(fooling[:2])) == -1)
+    assert np.all(np.isnan(data["attack_samples"].sel(attack=fooling[2])))
+    assert found["attacks"] is found["unusual"] is found["alone"] is Verdict.HOLDS
+    fooled = data.assign(
+        verdict=("attack", ["pass"] * 3), alone=("attack", ["sees"] * 3), unusual_verdict=("unusual", ["flagged"])
+    )
+    lost = verdicts(validity_power_claims(fooled))
+    assert lost["attacks"] is lost["unusual"] is lost["alone"] is Verdict.FAILS
     noisy = data.assign(false_samples=data["false_samples"] * 0 + 5)
     assert verdicts(validity_power_claims(noisy))["false-alarms"] is Verdict.FAILS
-    assert len(plot_validity_power(data).axes) == 2
+    figure = plot_validity_power(data)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["caught by", "e-process", "silent in 2,048 runs"]
+    shown = {text.get_text() for text in figure.axes[0].texts}
+    assert {"planted bugs (3)", "invariance (1)", "the same lie (2)", "right designs (1)"} <= shown
 
 
 def evidence(bias):
