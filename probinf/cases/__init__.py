@@ -12,6 +12,7 @@ from probinf.cases._attack import Attack as Attack
 from probinf.cases._attacks_claims import attacks_claims
 from probinf.cases._attacks_distributions import attacks_distributions
 from probinf.cases._attacks_draws import attacks_draws
+from probinf.cases._attacks_lanes import attacks_lanes
 from probinf.cases._attacks_lies import attacks_lies
 from probinf.cases._attacks_numbers import attacks_numbers
 from probinf.cases._attacks_runs import attacks_runs
@@ -88,6 +89,7 @@ def attack_cases() -> tuple[Attack, ...]:
     return (
         *attacks_numbers(),
         *attacks_lies(),
+        *attacks_lanes(),
         *attacks_distributions(),
         *attacks_claims(),
         *attacks_runs(),

@@ -47,6 +47,9 @@ def unusual_kernels() -> tuple[KernelCase, ...]:
         KernelCase("exchange algorithm", Exchange(), STATES, _log_doubly_intractable()),
         KernelCase("backward sampling in particle Gibbs", BackwardSampling(), paths, _log_paths(paths)),
         KernelCase("lifted chain on a ring", LiftedRing(), pairs, np.log(POSTERIOR)[pairs[:, 0]]),
+        KernelCase(
+            "heat bath from a table in float32", HeatBath(np.log(np.array(POSTERIOR, np.float32))), STATES, posterior
+        ),
         KernelCase("involution given by a table", TableInvolution(), STATES, posterior),
         KernelCase("Gibbs cycle of reducible parts", cycle, table, np.log(JOINT)[table[:, 0], table[:, 1]]),
         KernelCase(
@@ -61,6 +64,19 @@ class KeepsPosterior(Kernel):
     @property
     def invariant(self) -> Measure:
         return Prior() * small_likelihood()
+
+
+class HeatBath(KeepsPosterior):
+    """Stays, or draws the next of the three states from the target, whose logarithms are in float32.
+
+    Source: Creutz, Physical Review D 21 (1980).
+    """
+
+    log_target: Float[Array, " states"] = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, key: PRNGKeyArray, x: Int[Array, ""]) -> tuple[Int[Array, ""], Info]:
+        stay_key, draw_key = jax.random.split(key)
+        return jnp.where(flip(stay_key, jnp.log(0.3)), x, choice(draw_key, self.log_target)), ()
 
 
 class DelayedAcceptance(KeepsPosterior):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from probinf import (
     Density,
+    Distribution,
     Draw,
     Factor,
     Guarantee,
@@ -64,6 +66,7 @@ def unusual_weights() -> tuple[SamplerCase, ...]:
         SamplerCase("Russian roulette with independent sums", start >> IndependentSums()),
         SamplerCase("roulette in float32 against a float64 target", start >> _roulette(), target=finite(series)),
         SamplerCase("tables in float32 captured by a closure", _captured()),
+        SamplerCase("law and likelihood in float32 as fields", _fields()),
         SamplerCase("log-likelihoods near -900", _far(Density("likelihood", _log_tiny))),
         SamplerCase("log-likelihoods near +900", _far(Density("likelihood", _log_huge))),
         SamplerCase("reverse annealed importance sampling", _reverse_annealing()),
@@ -184,6 +187,37 @@ def _captured() -> Sampler:
         return table[x]
 
     return Draw(Prior()) >> Reweight(Density("likelihood", log_g)) >> Resample(Multinomial())
+
+
+class SingleTable(Distribution):
+    """A law given by logarithms in float32, which sum to one up to their rounding; lanes draw together."""
+
+    log_probs: Float[Array, " states"]
+    name: str = eqx.field(static=True, default="prior")
+
+    def sample(self, key: PRNGKeyArray, x: Any) -> Int[Array, ""]:
+        return choice(key, self.log_probs)
+
+    def sample_lanes(self, key: PRNGKeyArray, values: Any, n: int) -> Int[Array, " n"]:
+        return jax.vmap(lambda i: choice(jax.random.fold_in(key, i), self.log_probs))(jnp.arange(n))
+
+    def log_density(self, x: Int[Array, ""]) -> Float[Array, ""]:
+        return self.log_probs[x]
+
+
+class SingleScores(Factor):
+    """Log-likelihoods in float32."""
+
+    log_scores: Float[Array, " states"]
+    name: str = eqx.field(static=True, default="likelihood")
+
+    def log_density(self, x: Int[Array, ""]) -> Float[Array, ""]:
+        return self.log_scores[x]
+
+
+def _fields() -> Sampler:
+    prior, scores = (jnp.log(jnp.array(row, jnp.float32)) for row in (PRIOR, LIKELIHOOD))
+    return Draw(SingleTable(prior)) >> Reweight(SingleScores(scores))
 
 
 def _far(likelihood: Factor) -> Sampler:

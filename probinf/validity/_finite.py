@@ -121,6 +121,8 @@ def _sums(
     with np.errstate(invalid="ignore"):
         np.maximum.at(top, group, log_mass)
     shift = np.where(np.isfinite(top), top, 0.0)
-    mass = np.bincount(group, weights=_exp(log_mass - shift[group]) * (1.0 if sign is None else sign), minlength=count)
+    weights = _exp(log_mass - shift[group]) * (1.0 if sign is None else sign)
+    # Of no masses at all bincount returns integers.
+    mass = np.bincount(group, weights=weights, minlength=count).astype(np.float64)
     with np.errstate(divide="ignore"):
         return shift + np.log(np.abs(mass)), None if sign is None else np.sign(mass)

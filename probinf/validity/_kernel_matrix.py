@@ -15,6 +15,8 @@ from probinf.validity._atoms import atom_codes, undefined_rows
 from probinf.validity._law import read_law
 from probinf.validity._program import Program
 
+# Seeds of the roundings of float32 tables that are tried.
+ROUNDINGS = range(4)
 # Probabilities below this are rounding, not a way from one state to another.
 _NO_WAY = 1e-12
 
@@ -42,13 +44,36 @@ def kernel_matrix(
     `enumerate_law` does.
     """
     states = jax.tree.map(np.asarray, states)
+    release_programs()
+    with jax.enable_x64(double):
+        return _matrix(_program(kernel, states, limit, grid, double=double), states, audit=double)
+
+
+def rounding_of_invariance(
+    kernel: Callable[[PRNGKeyArray, PyTree], PyTree], states: PyTree, log_pi: np.ndarray, *, grid: int = 0
+) -> float:
+    """How far the rounding of float32 tables may move `invariance_error`; zero where a kernel reads none."""
+    states = jax.tree.map(np.asarray, states)
+    with jax.enable_x64(True):
+        program = _program(kernel, states, 2_000_000, grid, double=True)
+        if not program.holds_single:
+            return 0.0
+        moved = [_matrix(program, states, rounding=seed, audit=False) for seed in ROUNDINGS]
+        still = _matrix(program, states, audit=False)
+    pi = _normalized(log_pi)
+    return max(float(np.max(np.abs(pi @ (other - still)))) for other in moved)
+
+
+def _program(kernel: Callable, states: PyTree, limit: int, grid: int, *, double: bool) -> Program:
     count = len(jax.tree.leaves(states)[0])
     if len(np.unique(atom_codes(states)[0])) < count:
         raise ValueError("kernel_matrix needs distinct states: remove the repeated ones")
-    release_programs()
-    with jax.enable_x64(double):
-        program = Program.of(_start_and_move, jax.random.key(0), (kernel, states), limit, grid, double=double)
-        law = read_law(program, audit=double)
+    return Program.of(_start_and_move, jax.random.key(0), (kernel, states), limit, grid, double=double)
+
+
+def _matrix(program: Program, states: PyTree, *, rounding: int | None = None, audit: bool) -> np.ndarray:
+    count = len(jax.tree.leaves(states)[0])
+    law = read_law(program, rounding=rounding, audit=audit)
     start, reached = law.outputs
     if np.any(undefined_rows(reached, len(start)) & ~undefined_rows(states, count)[start]):
         raise LeavesStates("the kernel returns NaN from a listed state: keep NaN out of what it proposes and accepts")

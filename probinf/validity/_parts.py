@@ -6,8 +6,8 @@ whose batched transition is another: the run and the meaning use the same part, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -19,6 +19,7 @@ from probinf._choice import choice
 from probinf._measure import Distribution, Factor, MeaningError, Measure
 from probinf._primitives import Draw, Move, Nested, Reweight, Scan, Twist, Verified, While
 from probinf._sampler import Chain, Kernel, Sampler
+from probinf.validity._atoms import atom_codes
 from probinf.validity._denote import denote_in_place
 from probinf.validity._errors import NotEnumerable, TooManyWorlds
 from probinf.validity._finding import Finding
@@ -28,8 +29,16 @@ from probinf.validity._program import promote
 
 # Values at which a part is looked at: the heaviest atoms.
 _MOST_ATOMS = 12
-# Scripts of a part; parts that draw more are left to the check of the whole.
+# Scripts of a part; parts that draw more are left to the check of the whole. Several lanes have a power of the worlds
+# of one: they are looked at where that is quickly read.
 _MOST_WORLDS = 200_000
+_MOST_JOINT = 20_000
+# Lanes that are read together, the most first; two are always read.
+_LANES = (4, 3, 2)
+# Log-densities may be off by the rounding of tables that were written in float32.
+DENSITY_TOLERANCE = 1e-6
+# Keys with which a longer cloud is compared with a shorter one.
+_KEYS = 4
 
 
 def part_findings(sampler: Sampler) -> Iterator[Finding]:
@@ -74,10 +83,8 @@ def _density_findings(distribution: Distribution, conditional: FiniteMeasure) ->
         log_density = np.asarray(log_densities(distribution, _device(drawn), count), np.float64)
     except MeaningError:
         return
-    yield Finding(
-        f"{name}: log-density of what it draws",
-        density_gap(np.broadcast_to(log_density, (count,)), conditional.log_mass),
-    )
+    gap = density_gap(np.broadcast_to(log_density, (count,)), conditional.log_mass)
+    yield Finding(f"{name}: log-density of what it draws", gap, DENSITY_TOLERANCE)
     yield from factor_findings(distribution, drawn, count)
 
 
@@ -95,12 +102,17 @@ def factor_findings(factor: Factor, values: Any, count: int) -> Iterator[Finding
     if np.any(np.isnan(single)):
         yield Finding(f"{factor.name}: log-density is NaN", np.inf)
         return
-    yield Finding(f"{factor.name}: log-density outside vmap", density_gap(np.atleast_1d(one), single[:1]))
+    gap = density_gap(np.atleast_1d(one), single[:1])
+    yield Finding(f"{factor.name}: log-density outside vmap", gap, DENSITY_TOLERANCE)
     if _redefined(factor, "log_density_lanes"):
-        for lanes in dict.fromkeys((count, 1, min(2, count))):
-            some = jax.tree.map(lambda leaf, lanes=lanes: leaf[:lanes], values)
-            batched = np.broadcast_to(np.asarray(_log_density_lanes(factor, some, lanes), np.float64), (lanes,))
-            yield Finding(f"{factor.name}: log-density of lanes", density_gap(batched, single[:lanes]))
+        for lanes in dict.fromkeys((count, 1, 2, 3, 4)):
+            # Each value once in each lane, so that a lane that is treated otherwise shows; and equal lanes.
+            for first in (*range(min(count, lanes)), None):
+                chosen = np.zeros(lanes, np.int64) if first is None else (first + np.arange(lanes)) % count
+                some = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], values)
+                batched = np.broadcast_to(np.asarray(_log_density_lanes(factor, some, lanes), np.float64), (lanes,))
+                gap = density_gap(batched, single[chosen])
+                yield Finding(f"{factor.name}: log-density of {lanes} lanes", gap, DENSITY_TOLERANCE)
 
 
 @eqx.filter_jit
@@ -120,22 +132,84 @@ def _log_density_lanes(factor: Factor, values: Any, count: int) -> Array:
 
 
 def kernel_findings(kernel: Kernel, states: Any) -> Iterator[Finding]:
-    """Compare the batched transition of a kernel with the single one: of each lane, of two lanes, and of two steps."""
+    """Compare the batched transition of a kernel with the single one: of a lane, of several, and of several steps."""
     if not _redefined(kernel, "move_lanes"):
         return
     name = type(kernel).__name__
     once = enumerate_law(_move_once, jax.random.key(0), kernel, states, limit=_MOST_WORLDS)
     lanes = enumerate_law(_move_lanes, jax.random.key(0), kernel, states, limit=_MOST_WORLDS)
     yield Finding(f"{name}: transition of lanes", largest_difference(_as_measure(lanes), _as_measure(once)))
-    two = jax.tree.map(lambda leaf: leaf[:2], states)
-    if len(jax.tree.leaves(two)[0]) < 2:
-        return
-    pair = enumerate_law(_move_pair, jax.random.key(0), kernel, two, limit=_MOST_WORLDS)
-    single = [_given(once, i) for i in range(2)]
-    yield Finding(f"{name}: lanes move independently", largest_difference(_as_measure(pair), _product(*single)))
-    twice = enumerate_law(_move_calls, jax.random.key(0), kernel, two, limit=_MOST_WORLDS)
-    times = enumerate_law(_move_times, jax.random.key(0), kernel, two, limit=_MOST_WORLDS)
-    yield Finding(f"{name}: two transitions of lanes", largest_difference(_as_measure(times), _as_measure(twice)))
+    worlds = _worlds_of_one(once, states)
+    yield from _independent(f"{name}: %s lanes move independently", once, states, worlds, _MoveLanes, kernel)
+    rows = _lanes(states)
+    for times in (2, 3, 4):
+        lanes = next((lanes for lanes in (2, 1) if worlds ** (lanes * times) <= _MOST_JOINT), 0)
+        lanes = max(lanes, int(times == 2))
+        for places in dict.fromkeys(((0, rows - 1)[:lanes], (0,) * lanes)) if lanes else ():
+            single = [_as_measure(_law(_MoveCalls(times), kernel, _rows(states, [place]))) for place in places]
+            found = _law(_MoveLanes(lanes, times), kernel, _rows(states, places))
+            error = largest_difference(_as_measure(found), _product(*single))
+            yield Finding(f"{name}: {times} transitions of {lanes} lanes", error)
+
+
+def _independent(
+    what: str, once: EnumeratedLaw, inputs: Any, worlds: int, kind: Callable[[int], Any], part: Any
+) -> Iterator[Finding]:
+    """The joint law of several lanes, and that of equal ones, is the product of the laws of each."""
+    rows = _lanes(inputs)
+    lanes = next((lanes for lanes in _LANES if worlds**lanes <= _MOST_JOINT), 2)
+    for places in dict.fromkeys(((*range(lanes - 1), rows - 1), (0,) * lanes)):
+        places = tuple(place % rows for place in places)
+        joint = _law(kind(lanes), part, _rows(inputs, places))
+        error = largest_difference(_as_measure(joint), _product(*[_given(once, place) for place in places]))
+        yield Finding(what % lanes, error)
+
+
+def _worlds_of_one(once: EnumeratedLaw, inputs: Any) -> int:
+    """Scripts of one lane that starts at a known input."""
+    return max(1, once.worlds // _lanes(inputs))
+
+
+def _law(f: Any, part: Any, inputs: Any) -> EnumeratedLaw:
+    return enumerate_law(f, jax.random.key(0), part, inputs, limit=_MOST_WORLDS)
+
+
+def _rows(inputs: Any, places: Sequence[int]) -> Any:
+    chosen = np.asarray(places, np.int64)
+    return jax.tree.map(lambda leaf: leaf[chosen], inputs)
+
+
+class _MoveLanes(NamedTuple):
+    """Several transitions of several lanes."""
+
+    lanes: int
+    times: int = 1
+
+    def __call__(self, key: PRNGKeyArray, kernel: Kernel, states: Any) -> Any:
+        # One transition is what a call without a number does.
+        how = () if self.times == 1 else (self.times,)
+        return kernel.move_lanes(key, states, self.lanes, *how)[0]
+
+
+class _MoveCalls(NamedTuple):
+    """Calls of a kernel one after the other, from one state."""
+
+    times: int
+
+    def __call__(self, key: PRNGKeyArray, kernel: Kernel, states: Any) -> Any:
+        x = _only_lane(states)
+        for call in jax.random.split(key, self.times):
+            x = kernel(call, x)[0]
+        return x
+
+
+class _SampleLanes(NamedTuple):
+    """Draws of several lanes."""
+
+    lanes: int
+
+    def __call__(self, key: PRNGKeyArray, distribution: Distribution, values: Any) -> Any:
+        return distribution.sample_lanes(key, values, self.lanes)
 
 
 def _walk(sampler: Sampler, source: FiniteMeasure) -> Iterator[Finding]:
@@ -168,8 +242,33 @@ def _walk(sampler: Sampler, source: FiniteMeasure) -> Iterator[Finding]:
         for part in _factors(factor):
             if part.traceable:
                 yield from factor_findings(part, inputs, len(_heaviest_mass(source)))
+                yield from _support_findings(part, inputs, len(_heaviest_mass(source)))
     elif isinstance(sampler, Move):
         yield from kernel_findings(sampler.kernel, inputs)
+
+
+def _support_findings(factor: Factor, values: Any, count: int) -> Iterator[Finding]:
+    """A distribution that is used as a density, where it can draw by itself: zero at what it never draws."""
+    drawn = atoms_of(factor)
+    if drawn is None or jax.tree.structure(drawn.values) != jax.tree.structure(values) or not jax.tree.leaves(values):
+        return
+    found, known = atom_codes(values, drawn.values)
+    never = ~np.isin(found, known)
+    log_density = np.broadcast_to(np.asarray(log_densities(factor, _device(values), count)), (count,))
+    positive = np.sum(never & (log_density > -np.inf))
+    yield Finding(f"{factor.name}: no density where it never draws", float(positive))
+
+
+def atoms_of(factor: Any) -> FiniteMeasure | None:
+    """What a distribution draws from the start, with its probabilities; None where that cannot be known."""
+    if not isinstance(factor, Distribution) or not factor.traceable:
+        return None
+    try:
+        law = enumerate_law(_sample_at, jax.random.key(0), factor, (), limit=_MOST_WORLDS)
+    except (TypeError, IndexError, AttributeError, ValueError):
+        # It draws from the value so far, or continuously, or a NaN stands in it: the check of the whole says so.
+        return None
+    return FiniteMeasure(law.outputs[1], law.log_prob).merged()
 
 
 def _factors(factor: Any) -> list[Factor]:
@@ -235,10 +334,6 @@ def _only_lane(values: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[0], values)
 
 
-def _sample_pair(key: PRNGKeyArray, distribution: Distribution, pair: Any) -> Any:
-    return distribution.sample_lanes(key, pair, 2)
-
-
 def _retrace_pair(key: PRNGKeyArray, distribution: Distribution, pair: Any, reference: Any) -> Any:
     return distribution.retrace_lanes(key, pair, 2, reference)
 
@@ -256,23 +351,6 @@ def _move_lanes(key: PRNGKeyArray, kernel: Kernel, states: Any) -> Any:
     return place, _only_lane(kernel.move_lanes(move_key, lanes, 1)[0])
 
 
-def _move_pair(key: PRNGKeyArray, kernel: Kernel, pair: Any) -> Any:
-    return kernel.move_lanes(key, pair, 2)[0]
-
-
-def _move_calls(key: PRNGKeyArray, kernel: Kernel, states: Any) -> Any:
-    place_key, first_key, second_key = jax.random.split(key, 3)
-    place = _place(place_key, states)
-    return place, kernel(second_key, kernel(first_key, _at(states, place))[0])[0]
-
-
-def _move_times(key: PRNGKeyArray, kernel: Kernel, states: Any) -> Any:
-    place_key, move_key = jax.random.split(key)
-    place = _place(place_key, states)
-    lanes = jax.tree.map(lambda leaf: leaf[place][None], states)
-    return place, _only_lane(kernel.move_lanes(move_key, lanes, 1, 2)[0])
-
-
 def _as_measure(law: EnumeratedLaw) -> FiniteMeasure:
     return FiniteMeasure(law.outputs, law.log_prob).merged()
 
@@ -287,22 +365,42 @@ def _given(law: EnumeratedLaw, place: int) -> FiniteMeasure:
     ).merged()
 
 
-def _product(a: FiniteMeasure, b: FiniteMeasure) -> FiniteMeasure:
-    """The law of a pair of independent values, stacked as lanes."""
-    i, j = (index.reshape(-1) for index in np.indices((len(a.log_mass), len(b.log_mass))))
-    values = jax.tree.map(lambda x, y: np.stack([x[i], y[j]], axis=1), a.values, b.values)
-    return FiniteMeasure(values, a.log_mass[i] + b.log_mass[j])
+def _product(*laws: FiniteMeasure) -> FiniteMeasure:
+    """The law of independent values, stacked as lanes."""
+    places = np.indices([len(law.log_mass) for law in laws]).reshape(len(laws), -1)
+    values = jax.tree.map(
+        lambda *leaves: np.stack([leaf[i] for leaf, i in zip(leaves, places, strict=True)], axis=1),
+        *[law.values for law in laws],
+    )
+    log_mass = sum((law.log_mass[i] for law, i in zip(laws, places, strict=True)), np.zeros(places.shape[1]))
+    return FiniteMeasure(values, log_mass)
 
 
 def _lanes_findings(distribution: Distribution, inputs: Any, law: EnumeratedLaw, name: str) -> Iterator[Finding]:
     lanes = enumerate_law(_sample_lanes_at, jax.random.key(0), distribution, inputs, limit=_MOST_WORLDS)
     yield Finding(f"{name}: draws of lanes", largest_difference(_as_measure(lanes), _as_measure(law)))
-    count = _lanes(inputs)
-    first, last = 0, count - 1
-    pair = jax.tree.map(lambda leaf: jnp.stack([leaf[first], leaf[last]]), inputs)
-    joint = enumerate_law(_sample_pair, jax.random.key(0), distribution, pair, limit=_MOST_WORLDS)
-    independent = _product(_given(law, first), _given(law, last))
-    yield Finding(f"{name}: lanes draw independently", largest_difference(_as_measure(joint), independent))
+    what = f"{name}: %s lanes draw independently"
+    yield from _independent(what, law, inputs, _worlds_of_one(law, inputs), _SampleLanes, distribution)
+    yield Finding(f"{name}: a longer cloud keeps the first draws", _kept(distribution, inputs))
+
+
+def _kept(distribution: Distribution, inputs: Any) -> float:
+    """The share of keys for which the first lanes of a longer cloud draw something else."""
+    rows = _lanes(inputs)
+    four = _rows(inputs, [i % rows for i in range(4)])
+    differ = 0
+    for key in jax.random.split(jax.random.key(11), _KEYS):
+        longer = _drawn(distribution, key, four, 4)
+        shorter = _drawn(distribution, key, _rows(four, range(2)), 2)
+        codes = atom_codes(jax.tree.map(lambda leaf: np.asarray(leaf)[:2], longer), shorter)
+        differ += not bool(np.all(codes[0] == codes[1]))
+    # A single one may differ by rounding at a threshold.
+    return differ / _KEYS if differ > 1 else 0.0
+
+
+@eqx.filter_jit
+def _drawn(distribution: Distribution, key: PRNGKeyArray, values: Any, lanes: int) -> Any:
+    return distribution.sample_lanes(key, values, lanes)
 
 
 def _retrace_finding(distribution: Distribution, inputs: Any, law: EnumeratedLaw, name: str) -> Finding:

@@ -15,16 +15,16 @@ from probinf._sampler import Sampler
 from probinf._signed import Signed
 from probinf.validity._denote import denote
 from probinf.validity._finite import FiniteMeasure, largest_difference, smallest_ratio
+from probinf.validity._kernel_matrix import ROUNDINGS
 from probinf.validity._law import Branch, EnumeratedLaw, read_law
 from probinf.validity._program import Program
 
 # An exact check fails above this; float64 sums over 10^5 worlds stay below 1e-12.
 EXACT_TOLERANCE = 1e-10
-# Seeds of the roundings of float32 tables that are tried, how much larger than the largest move of the measure an error
-# may be, and the largest error that rounding can explain.
-_ROUNDINGS = range(4)
-_MARGIN = 8.0
-_MOST_ROUNDING = 1e-4
+# How much larger than the largest move of the measure by the rounding of float32 tables an error may be, and the
+# largest error that rounding can explain.
+MARGIN = 8.0
+MOST_ROUNDING = 1e-4
 # An atom that has less than this share of its mass is lost, which no rounding explains.
 _LOST = 0.99
 
@@ -74,6 +74,17 @@ def weighed(n: int) -> Incoming:
     """Weights, twists and evidence with nothing equal: what a stage must neither forget nor overwrite."""
     lanes = np.arange(n)
     return Incoming(np.log(0.4 + 0.37 * lanes % 1.3), 0.6 * np.cos(1.0 + 2.0 * lanes), np.float64(-0.83))
+
+
+def dying(n: int) -> Incoming:
+    """A cloud whose first lane is dead, of several, and whose evidence is large: what a stage must not bring back."""
+    weights = np.where((np.arange(n) == 0) & (n > 1), -np.inf, weighed(n).log_weights)
+    return Incoming(weights, np.zeros(n), np.float64(35.0))
+
+
+def dead(n: int) -> Incoming:
+    """No mass at all, which nothing may bring back; its lanes still hold values."""
+    return Incoming(np.full(n, -np.inf), np.zeros(n), np.float64(0.0))
 
 
 class _Run(NamedTuple):
@@ -202,10 +213,10 @@ def compared(program: Program, law: EnumeratedLaw, target: FiniteMeasure) -> Exa
     found = measure_of(law)
     error = largest_difference(found, target)
     tolerance = EXACT_TOLERANCE
-    small = EXACT_TOLERANCE < error <= _MOST_ROUNDING and smallest_ratio(found, target) > _LOST
+    small = EXACT_TOLERANCE < error <= MOST_ROUNDING and smallest_ratio(found, target) > _LOST
     if small and program.holds_single:
         moves = [
-            largest_difference(measure_of(read_law(program, rounding=seed, audit=False)), found) for seed in _ROUNDINGS
+            largest_difference(measure_of(read_law(program, rounding=seed, audit=False)), found) for seed in ROUNDINGS
         ]
-        tolerance = max(EXACT_TOLERANCE, _MARGIN * min(max(moves), _MOST_ROUNDING))
+        tolerance = max(EXACT_TOLERANCE, MARGIN * min(max(moves), MOST_ROUNDING))
     return ExactCheck(error, law.worlds, found, target, tolerance, law.branches)

@@ -24,12 +24,18 @@ from probinf.validity._continuous import density_p_value
 from probinf.validity._contract import Contract, check_contract, consistency_p_value
 from probinf.validity._errors import HiddenRandomness, KeyReuseError, NotANumber, NotEnumerable, TooManyWorlds
 from probinf.validity._finding import Finding
-from probinf.validity._kernel_matrix import LeavesStates, ergodicity_failure, invariance_error, kernel_matrix
+from probinf.validity._kernel_matrix import (
+    LeavesStates,
+    ergodicity_failure,
+    invariance_error,
+    kernel_matrix,
+    rounding_of_invariance,
+)
 from probinf.validity._law import Branch, EnumeratedLaw
 from probinf.validity._parts import distribution_findings, kernel_findings
 from probinf.validity._program import promote
 from probinf.validity._proper import EXACT_TOLERANCE as EXACT_TOLERANCE
-from probinf.validity._proper import exact_check
+from probinf.validity._proper import MARGIN, MOST_ROUNDING, exact_check
 from probinf.validity._statistical import check_means
 from probinf.validity._thorough import claims_on_the_continuum, look_again, look_closer
 
@@ -134,9 +140,12 @@ def _check_sampler(case: SamplerCase, key: PRNGKeyArray, replicates: int, thorou
         raise
     except (NotEnumerable, TooManyWorlds) as error:
         return row._replace(reason=str(error))
+    except MeaningError as error:
+        # It states a product of factors of which no finite measure can be made.
+        return row._replace(reason=f"no exact target: {error}")
     row = _with_law(row, law, check.error, check.tolerance)._replace(sizes=(case.n,))
     if not check.passed:
-        return _flagged(row, "exact")
+        return _flagged(row, "exact", _sentence(f"fresh cloud, n = {case.n}", check.error, check.tolerance))
     closer = look_closer if thorough else look_again
     row = _with_findings(row, closer(case, check.target, law))
     if row.verdict == "flagged" or not replicates or case.grid:
@@ -176,15 +185,19 @@ def _check_kernel(case: KernelCase, key: PRNGKeyArray, replicates: int, thorough
     transition = _Transition(case.kernel)
     try:
         with jax.enable_x64(True):
-            matrix = kernel_matrix(promote(transition), promote(case.states), grid=case.grid)
+            matrix = kernel_matrix(transition, promote(case.states), grid=case.grid)
     except (NotANumber, HiddenRandomness):
         raise
     except (NotEnumerable, TooManyWorlds) as error:
         row = row._replace(reason=str(error))
     else:
-        row = row._replace(exact_error=invariance_error(matrix, log_target), randomness=("discrete",))
-        if row.exact_error is None or not row.exact_error <= EXACT_TOLERANCE:
-            return _flagged(row, "exact")
+        error, tolerance = invariance_error(matrix, log_target), EXACT_TOLERANCE
+        if tolerance < error <= MOST_ROUNDING:
+            moved = rounding_of_invariance(transition, case.states, log_target, grid=case.grid)
+            tolerance = max(tolerance, MARGIN * min(moved, MOST_ROUNDING))
+        row = row._replace(exact_error=error, tolerance=tolerance, randomness=("discrete",))
+        if not error <= tolerance:
+            return _flagged(row, "exact", _sentence("one transition from the target", error, tolerance))
         failure = ergodicity_failure(matrix, log_target) if case.ergodic else None
         if failure is not None:
             return _flagged(row, "not ergodic", failure)
@@ -286,9 +299,13 @@ def _with_findings(row: Row, findings: Iterator[Finding]) -> Row:
             before = row.branches or (0, total)
             row = row._replace(branches=(max(taken, before[0]), max(total, before[1])) if total else None)
         if not finding.passed:
-            reason = f"{finding.what}: off by {finding.error:.3g}, may be {finding.tolerance:.1g}"
+            reason = _sentence(finding.what, finding.error, finding.tolerance)
             return _flagged(row._replace(exact_error=finding.error), finding.kind, reason)
     return row
+
+
+def _sentence(what: str, error: float, tolerance: float) -> str:
+    return f"{what}: off by {error:.3g}, may be {tolerance:.1g}"
 
 
 def _judged(row: Row) -> Row:
@@ -297,7 +314,7 @@ def _judged(row: Row) -> Row:
     if row.exact_error is not None and not row.exact_error <= row.tolerance:
         return _flagged(row, "exact")
     if row.p_value is not None and not row.p_value >= FALSE_ALARM_RATE:
-        return _flagged(row, "statistical")
+        return _flagged(row, "statistical", f"independent runs contradict the claim: p = {row.p_value:.2g}")
     checked = row.exact_error is not None or row.p_value is not None
     return row._replace(verdict="pass" if checked else "unchecked")
 

@@ -23,12 +23,15 @@ from probinf.validity._cells import check_positions
 from probinf.validity._errors import KeyReuseError, NotEnumerable, TooManyWorlds
 from probinf.validity._finding import Finding
 from probinf.validity._finite import FiniteMeasure, largest_difference
-from probinf.validity._kernel_matrix import invariance_error, kernel_matrix
+from probinf.validity._kernel_matrix import ergodicity_failure, invariance_error, kernel_matrix
 from probinf.validity._law import EnumeratedLaw, read_law
-from probinf.validity._parts import density_gap, log_densities, part_findings
-from probinf.validity._program import promote
+from probinf.validity._parts import atoms_of, density_gap, log_densities, part_findings
+from probinf.validity._program import Program, promote
 from probinf.validity._proper import (
+    Incoming,
     compared,
+    dead,
+    dying,
     fresh,
     log_masses,
     measure_of,
@@ -47,6 +50,8 @@ _STATED = 1e-5
 # Log-probability of worlds that rounding makes possible, and states of a kernel that are worth a matrix.
 _NEGLIGIBLE = np.log(1e-12)
 _MOST_STATES = 64
+# A place in the cells of a grid that is not their middle.
+_OFF_THE_GRID = 0.237
 # Keys of the runs that are compared between forms; two must differ, since one may by rounding at a threshold.
 _KEYS = 6
 
@@ -57,17 +62,18 @@ def look_again(case: SamplerCase, target: FiniteMeasure, law: EnumeratedLaw) -> 
     yield from _symbolic(case.sampler, meaning)
     # On a grid masses are those of its points, and densities are not.
     if meaning is not None and not case.grid:
-        yield from _stated_density(meaning, target)
+        yield from _stated_density(case.sampler, meaning, target)
     yield _support(law, target)
     if meaning is not None and meaning.guarantee is Guarantee.EXACT:
         yield _exact_lanes(law, target)
     with jax.enable_x64(True):
         program = program_of(case.sampler, fresh(case.n), grid=case.grid)
-        check_positions(program, grid=not case.lattice and _discrete(target))
+        check_positions(program, grid=not case.lattice and bool(case.grid) and _discrete(program, target))
     # The target of what claims no measure is the law of its output from a fresh cloud; and weights that come in need
     # not lie on a grid.
     if meaning is not None and meaning.guarantee is not Guarantee.HEURISTIC and not case.grid:
-        yield _incoming(case.sampler, case.n, target)
+        for what, cloud in (("weighed cloud", weighed), ("cloud with a dead lane", dying), ("dead cloud", dead)):
+            yield _incoming(case.sampler, what, cloud(case.n), target)
 
 
 def look_closer(case: SamplerCase, target: FiniteMeasure, law: EnumeratedLaw) -> Iterator[Finding]:
@@ -112,13 +118,27 @@ def _symbolic(sampler: Sampler, meaning: Measure | None) -> Iterator[Finding]:
     except MeaningError:
         # It moves lanes by a kernel for one measure, so it is a sampler from nothing only.
         power = 1.0
+    yield Finding("the claim is no stronger than what comes in", _strengthened(sampler), kind="symbolic")
     yield Finding("meaning keeps what comes in", abs(power - 1.0), kind="symbolic")
     again = sampler.meaning(Measure())
     same = again.guarantee is meaning.guarantee and again.name == meaning.name
     yield Finding("meaning is the same each time", 0.0 if same else np.inf, kind="symbolic")
 
 
-def _stated_density(meaning: Measure, target: FiniteMeasure) -> Iterator[Finding]:
+def _strengthened(sampler: Sampler) -> float:
+    """How many guarantees become a stronger one by a stage."""
+    count = 0
+    for weaker in Guarantee:
+        try:
+            after = sampler.meaning(Measure((), (), weaker)).guarantee
+        except MeaningError:
+            # It refuses what comes in.
+            continue
+        count += after.strength > weaker.strength
+    return float(count)
+
+
+def _stated_density(sampler: Sampler, meaning: Measure, target: FiniteMeasure) -> Iterator[Finding]:
     """The density of the stated product of factors, where they can be evaluated at the values that come out."""
     if meaning.guarantee is Guarantee.HEURISTIC or target.sign is not None or not meaning.traceable:
         return
@@ -130,6 +150,41 @@ def _stated_density(meaning: Measure, target: FiniteMeasure) -> Iterator[Finding
             return
     error = density_gap(stated, target.log_mass)
     yield Finding("the density that is stated", error, _STATED, "symbolic")
+    yield Finding(
+        "the stated density is zero at what is never drawn", _never_drawn(sampler, meaning, target), kind="symbolic"
+    )
+
+
+def _never_drawn(sampler: Sampler, meaning: Measure, target: FiniteMeasure) -> float:
+    """How many values, among all that distributions used as densities would draw, it allows and no world reaches.
+
+    What is drawn on the way may be a beginning of a value only, so those are left out.
+    """
+    drawn_from = [node for node in jax.tree.leaves(sampler, is_leaf=_is_draw) if _is_draw(node)]
+    names = {node.distribution.name for node in drawn_from}
+    count = 0
+    with jax.enable_x64(True):
+        meaning = promote(meaning)
+        for drawn in [atoms_of(factor) for factor in meaning.factors if factor.name not in names]:
+            if drawn is None or not _comparable(drawn.values, target.values):
+                continue
+            try:
+                stated = np.asarray(log_densities(meaning, drawn.values, len(drawn.log_mass)), np.float64)
+            except (MeaningError, TypeError, AttributeError, IndexError):
+                continue
+            known, found = atom_codes(target.values, drawn.values)
+            count += int(np.sum((stated > -np.inf) & ~np.isin(found, known)))
+    return float(count)
+
+
+def _is_draw(node: Any) -> bool:
+    return isinstance(node, Draw)
+
+
+def _comparable(a: Any, b: Any) -> bool:
+    """Whether two lists of values have one structure and one shape, with something in it."""
+    shapes = [[np.shape(leaf)[1:] for leaf in jax.tree.leaves(tree)] for tree in (a, b)]
+    return jax.tree.structure(a) == jax.tree.structure(b) and shapes[0] == shapes[1] and bool(shapes[0])
 
 
 def _support(law: EnumeratedLaw, target: FiniteMeasure) -> Finding:
@@ -176,17 +231,27 @@ def _exact_lanes(law: EnumeratedLaw, target: FiniteMeasure) -> Finding:
     return Finding("EXACT: each particle's own law", max(errors))
 
 
-def _incoming(sampler: Sampler, n: int, target: FiniteMeasure) -> Finding:
+def _incoming(sampler: Sampler, what: str, incoming: Incoming, target: FiniteMeasure) -> Finding:
     """The law of a cloud that comes in with weights, twist and evidence."""
+    n = len(incoming.log_weights)
     with jax.enable_x64(True):
-        program = program_of(sampler, weighed(n))
-        check = compared(program, read_law(program), target.scaled(weighed(n).log_mass))
-    return Finding(f"weighed cloud, n = {n}", check.error, check.tolerance, "exact", n, check.branches)
+        program = program_of(sampler, incoming)
+        check = compared(program, read_law(program), target.scaled(incoming.log_mass))
+    return Finding(f"{what}, n = {n}", check.error, check.tolerance, "exact", n, check.branches)
 
 
-def _discrete(target: FiniteMeasure) -> bool:
-    """Whether values are whole numbers, so that a point of a grid stands for all of its cell."""
-    return not any(jnp.issubdtype(np.asarray(leaf).dtype, jnp.inexact) for leaf in jax.tree.leaves(target.values))
+def _discrete(program: Program, target: FiniteMeasure) -> bool:
+    """Whether a point of a grid stands for all of its cell: between the points no new values appear."""
+    if not any(jnp.issubdtype(np.asarray(leaf).dtype, jnp.inexact) for leaf in jax.tree.leaves(target.values)):
+        return True
+    worlds = np.unique(np.linspace(0, program.worlds - 1, min(program.worlds, program.rows)).astype(np.int64))
+    runs = program.run(program.outcomes(worlds), on_grid=_OFF_THE_GRID)
+    possible = runs.log_prob > -np.inf
+    values, log_mass = program.unflatten([x[possible] for x in runs.outputs])
+    alive = log_mass.reshape(-1) > -np.inf
+    flat = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *np.shape(leaf)[2:])[alive], values)
+    known, found = atom_codes(target.values, flat)
+    return bool(np.all(np.isin(found, known)))
 
 
 def _conditional_form(sampler: Sampler, n: int, target: FiniteMeasure) -> Iterator[Finding]:
@@ -198,9 +263,14 @@ def _conditional_form(sampler: Sampler, n: int, target: FiniteMeasure) -> Iterat
         kernel = conditional_smc(sampler, lanes)
         with jax.enable_x64(True):
             matrix = kernel_matrix(_FirstOfTwo(promote(kernel)), states, limit=_FEW_WORLDS * 4)
-    except (MeaningError, TooManyWorlds, TypeError):
+    except (MeaningError, TooManyWorlds, TypeError, IndexError, AttributeError):
+        # Its values do not tell what its draws were, or there are too many.
         return
     yield Finding(f"conditional form, n = {lanes}", invariance_error(matrix, target.log_mass))
+    failure = ergodicity_failure(matrix, target.log_mass)
+    yield Finding(
+        f"conditional form, n = {lanes}: {failure or 'ergodic'}", float(failure is not None), kind="not ergodic"
+    )
 
 
 class _FirstOfTwo(eqx.Module):
@@ -243,7 +313,7 @@ def _other_size(sampler: Sampler, n: int, target: FiniteMeasure) -> Iterator[Fin
         check = compared(program, read_law(program), target)
         check_positions(program)
     yield Finding(f"fresh cloud, n = {n}", check.error, check.tolerance, "exact", n, check.branches)
-    yield _incoming(sampler, n, target)
+    yield _incoming(sampler, "weighed cloud", weighed(n), target)
 
 
 def _single_precision(sampler: Sampler, n: int, target: FiniteMeasure) -> Iterator[Finding]:
