@@ -6,7 +6,11 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
+
+from probinf._arguments import real
 
 
 class Signed(eqx.Module):
@@ -26,6 +30,12 @@ class Signed(eqx.Module):
 
     value: Any
     sign: Float[Array, "..."]
+
+    def __check_init__(self):
+        """Rejects what is no sign, where it can be seen."""
+        sign = real("sign", self.sign)
+        if not isinstance(sign, Tracer) and not np.all(np.abs(np.asarray(sign)) == 1.0):
+            raise ValueError("sign must be +1 or -1: put the size of a weight into log_weights, and -inf for none")
 
 
 def value_of(values: Any) -> Any:

@@ -24,6 +24,19 @@ class FiniteMeasure(eqx.Module):
     log_mass: Float[np.ndarray, " K"]
     sign: Float[np.ndarray, " K"] | None = None
 
+    def __check_init__(self):
+        """Rejects what holds no masses; masses that are NaN or infinite make `undefined` true."""
+        for name, x in (("log_mass", self.log_mass), ("sign", self.sign)):
+            if x is not None and (np.ndim(x) != 1 or np.asarray(x).dtype.kind not in "fiu"):
+                raise TypeError(f"{name} must be one row of real numbers, got {np.asarray(x).dtype}{np.shape(x)}")
+        if self.sign is not None and np.shape(self.sign) != np.shape(self.log_mass):
+            raise ValueError(f"sign must have one entry for each of {len(self.log_mass)} masses")
+        sizes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(self.values)}
+        if sizes - {np.shape(self.log_mass)}:
+            raise ValueError(
+                f"values must have a leading axis of {len(self.log_mass)} on every leaf, one for each mass"
+            )
+
     @property
     def total(self) -> float:
         """Sum of all masses; infinite where that is beyond float64 (see `log_total`)."""

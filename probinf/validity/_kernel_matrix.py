@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,8 @@ from probinf.validity._program import Program
 ROUNDINGS = range(4)
 # Probabilities below this are rounding, not a way from one state to another.
 _NO_WAY = 1e-12
+# What float32 leaves of a probability of one.
+_ROUNDING = 1e-4
 
 
 class LeavesStates(ValueError):
@@ -60,7 +63,7 @@ def rounding_of_invariance(
             return 0.0
         moved = [_matrix(program, states, rounding=seed, audit=False) for seed in ROUNDINGS]
         still = _matrix(program, states, audit=False)
-    pi = _normalized(log_pi)
+    _, pi = _matrix_and_law(still, log_pi)
     return max(float(np.max(np.abs(pi @ (other - still)))) for other in moved)
 
 
@@ -95,22 +98,32 @@ def _start_and_move(key: PRNGKeyArray, kernel: Callable, states: PyTree) -> tupl
 
 
 def invariance_error(matrix: Float[np.ndarray, "states states"], log_pi: Float[Array | np.ndarray, " states"]) -> float:
-    """Largest entry of `|pi K - pi|`, `pi` proportional to `exp(log_pi)`; zero means that K keeps `pi`."""
-    pi = _normalized(log_pi)
+    """Largest entry of `|pi K - pi|`, `pi` proportional to `exp(log_pi)`; zero means that K keeps `pi`.
+
+    Raises: TypeError and ValueError for what is no square matrix or no law of its states, NaN too.
+    """
+    matrix, pi = _matrix_and_law(matrix, log_pi)
     return float(np.max(np.abs(pi @ matrix - pi)))
 
 
 def detailed_balance_error(
     matrix: Float[np.ndarray, "states states"], log_pi: Float[Array | np.ndarray, " states"]
 ) -> float:
-    """Largest entry of `|pi_i K_ij - pi_j K_ji|`; zero means that K is reversible for `exp(log_pi)`."""
-    flow = _normalized(log_pi)[:, None] * matrix
+    """Largest entry of `|pi_i K_ij - pi_j K_ji|`; zero means that K is reversible for `exp(log_pi)`.
+
+    Raises: as `invariance_error`.
+    """
+    matrix, pi = _matrix_and_law(matrix, log_pi)
+    flow = pi[:, None] * matrix
     return float(np.max(np.abs(flow - flow.T)))
 
 
 def row_sum_error(matrix: Float[np.ndarray, "states states"]) -> float:
-    """Largest distance of a row sum from one."""
-    return float(np.max(np.abs(np.sum(matrix, axis=1) - 1.0)))
+    """Largest distance of a row sum from one.
+
+    Raises: TypeError and ValueError for what is no square matrix of numbers, NaN too.
+    """
+    return float(np.max(np.abs(np.sum(_square(matrix), axis=1) - 1.0)))
 
 
 def ergodicity_failure(
@@ -121,10 +134,12 @@ def ergodicity_failure(
     Law checked: on the states of positive density the kernel is irreducible and aperiodic, and from those of zero
     density it reaches them: then powers of the matrix converge to `pi`.
 
+    Raises: as `invariance_error`.
+
     Source: Levin and Peres, "Markov Chains and Mixing Times", 2nd edition, chapter 4.
     """
-    ways = np.asarray(matrix) > _NO_WAY
-    support = _normalized(log_pi) > 0.0
+    matrix, pi = _matrix_and_law(matrix, log_pi)
+    ways, support = matrix > _NO_WAY, pi > 0.0
     reach = _reachable(ways)
     inner = reach[np.ix_(support, support)]
     if not np.all(inner):
@@ -160,6 +175,31 @@ def _period(ways: np.ndarray) -> int:
     return period
 
 
-def _normalized(log_pi: Array | np.ndarray) -> np.ndarray:
-    weights = np.exp(np.asarray(log_pi, dtype=np.float64) - np.max(np.asarray(log_pi)))
-    return weights / np.sum(weights)
+def _matrix_and_law(matrix: Any, log_pi: Any) -> tuple[np.ndarray, np.ndarray]:
+    matrix = _square(matrix)
+    log_pi = _numbers("log_pi", log_pi)
+    if log_pi.shape != (len(matrix),):
+        raise ValueError(f"log_pi must have one entry for each of {len(matrix)} states, got shape {log_pi.shape}")
+    if not np.isfinite(np.max(log_pi)):
+        raise ValueError("log_pi must be finite in at least one state, and never +inf: give log-densities")
+    weights = np.exp(log_pi - np.max(log_pi))
+    return matrix, weights / np.sum(weights)
+
+
+def _square(matrix: Any) -> np.ndarray:
+    found = _numbers("matrix", matrix)
+    if found.ndim != 2 or found.shape[0] != found.shape[1] or not len(found):
+        raise ValueError(f"matrix must be square with one row a state, got shape {found.shape}")
+    if np.any(found < -_NO_WAY) or np.any(found > 1.0 + _ROUNDING):
+        raise ValueError("matrix must hold probabilities: a kernel's entries lie between 0 and 1")
+    return found
+
+
+def _numbers(name: str, x: Any) -> np.ndarray:
+    """In float64, whatever the precision of JAX is."""
+    found = np.asarray(x)
+    if found.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be real numbers, got {found.dtype}: take the part that is meant")
+    if np.any(np.isnan(found)):
+        raise ValueError(f"{name} must be real numbers, got NaN: keep NaN out of what it is made from")
+    return found.astype(np.float64)

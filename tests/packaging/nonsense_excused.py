@@ -19,17 +19,6 @@ PACKAGES = (
 )
 
 _GROUPS = {
-    "known to take nonsense in silence (NaN, complex numbers or text), and still to be mended": """
-        probinf.Signed
-        probinf.validity.FiniteMeasure
-        probinf.validity.detailed_balance_error
-        probinf.validity.invariance_error
-        probinf.validity.row_sum_error
-        probinf.validity.ergodicity_failure
-        probinf.transformers_dist.families.linear_gaussian
-        probinf.transformers_dist.families.squared
-        probinf.transformers_dist.families.gaussian_process
-    """,
     "takes samplers, kernels, factors, functions or models only, which were checked where they were made": """
         probinf.Best probinf.Chain probinf.Choose probinf.Density probinf.Draw probinf.Explanation probinf.Majority
         probinf.Map probinf.Measure probinf.Named probinf.Proportional probinf.citation probinf.explain

@@ -11,6 +11,7 @@ import numpy as np
 import probinf as pi
 from probinf import distributions, resampling, samplers, validity
 from probinf.lm import log_odds_of
+from probinf.transformers_dist import families
 from probinf.verifiers import deduction, imperfect, pairs, procedures
 from probinf.verifiers.pairs import baselines
 from tests.packaging.nonsense import Case
@@ -56,6 +57,7 @@ CHANCE, LOG, POSITIVE = ({name: ("",)} for name in ("probability", "log-probabil
 CORE = _cases(
     pi,
     "probinf",
+    Signed=({"value": jnp.array([0, 1]), "sign": jnp.array([1.0, -1.0])}, {}, ("value",)),
     choice=({"key": KEY, "logits": LOG_P},),
     flip=({"key": KEY, "log_p": LOG_P},),
     uniform_cells=({"key": KEY, "breaks": P}, CHANCE),
@@ -364,6 +366,16 @@ VALIDITY = _cases(
     log_wealth_of_mean=({"x": P, "mean": 0.4, "upper": 1.0},),
     log_wealth_of_ranks=({"ranks": jnp.array([0, 1, 2]), "outcomes": 4, "cells": 2},),
     samples_to_alarm=({"log_wealth": jnp.array([0.0, 3.0, 9.0]), "alpha": 0.01},),
+    FiniteMeasure=(
+        {"values": np.array([0, 1]), "log_mass": np.log([0.5, 0.5]), "sign": np.array([1.0, -1.0])},
+        {},
+        ("values",),
+        "it is undefined, and compared as infinitely far",
+    ),
+    invariance_error=({"matrix": MATRIX, "log_pi": np.log([1 / 3, 2 / 3])}, POSITIVE),
+    detailed_balance_error=({"matrix": MATRIX, "log_pi": np.log([1 / 3, 2 / 3])}, POSITIVE),
+    row_sum_error=({"matrix": MATRIX}, POSITIVE),
+    ergodicity_failure=({"matrix": MATRIX, "log_pi": np.log([1 / 3, 2 / 3])},),
     RankCheck=Case(
         lambda ranks, outcomes: validity.RankCheck(ranks, outcomes).p_value(),
         {"ranks": jnp.array([[0], [1], [2]]), "outcomes": 4},
@@ -396,4 +408,13 @@ OTHERS = (
         procedure_instance=({"key": KEY, "name": "rotate", "steps": 2, "width": 3, "symbols": 3},),
     )
 )
-NUMBERS = CORE | RESAMPLING | VOTES | DISTRIBUTIONS | IMPERFECT | PAIRS | VALIDITY | OTHERS
+FAMILIES = _cases(
+    families,
+    "probinf.transformers_dist.families",
+    linear_gaussian=(
+        {"dimension": 2, "components": 2, "observations": 4, "least": 1, "least_components": 1, "points": 8},
+    ),
+    squared=({"components": 2, "observations": 3},),
+    gaussian_process=({"inputs": 2, "observations": 3},),
+)
+NUMBERS = CORE | RESAMPLING | VOTES | DISTRIBUTIONS | IMPERFECT | PAIRS | VALIDITY | OTHERS | FAMILIES

@@ -12,6 +12,7 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf import Distribution, Factor
+from probinf._arguments import count
 from probinf.distributions._small_matrices import cholesky, solve_lower
 from probinf.transformers_dist._frame import Frame
 from probinf.transformers_dist._problem import Family, Problem
@@ -226,7 +227,12 @@ class GaussianProcess(Family):
 
 
 def gaussian_process(inputs: int = 5, *, observations: int = 5) -> GaussianProcess:
-    """The family with inputs of so many numbers."""
+    """The family with inputs of so many numbers.
+
+    Raises: ValueError for what is no count.
+    """
+    count("inputs", inputs)
+    count("observations", observations)
     return GaussianProcess(GaussianProcessView(inputs), observations)
 
 

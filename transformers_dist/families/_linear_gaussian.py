@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from probinf._arguments import count
 from probinf._measure import Factor
 from probinf.distributions import GMM, condition_linear
 from probinf.transformers_dist._checks import check_mixture, check_rows
@@ -129,7 +130,16 @@ def linear_gaussian(
     least_components: int = 1,
     points: int = 32,
 ) -> LinearGaussian:
-    """The family with mixtures of up to `components` in a number of dimensions."""
+    """The family with mixtures of up to `components` in a number of dimensions.
+
+    Raises: ValueError for what is no count, or a least number above the most.
+    """
+    for name, number in (("dimension", dimension), ("components", components), ("observations", observations)):
+        count(name, number)
+    for name, number, most in (("least", least, observations), ("least_components", least_components, components)):
+        if count(name, number) > most:
+            raise ValueError(f"{name} must be at most {most}, got {number}: it is the least of a random number")
+    count("points", points)
     view = LinearView(dimension, components)
     return LinearGaussian(view, observations, least, least_components, points)
 

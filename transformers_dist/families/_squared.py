@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from probinf import Factor
+from probinf._arguments import count
 from probinf.distributions import GMM
 from probinf.transformers_dist._checks import check_mixture, check_rows
 from probinf.transformers_dist._frame import Frame, frame_of
@@ -169,5 +170,10 @@ class Squared(Family):
 
 
 def squared(components: int = 5, *, observations: int = 10) -> Squared:
-    """The family with mixtures of up to `components` and up to `observations` data."""
+    """The family with mixtures of up to `components` and up to `observations` data.
+
+    Raises: ValueError for what is no count.
+    """
+    count("components", components)
+    count("observations", observations)
     return Squared(SquaredView(components), observations)
