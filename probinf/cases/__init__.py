@@ -7,6 +7,12 @@ do are added, each beside the right one. `attack_cases` are designs that were wr
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
 from probinf.cases._attack import CAUSES as CAUSES
 from probinf.cases._attack import Attack as Attack
 from probinf.cases._attacks_claims import attacks_claims
@@ -38,6 +44,18 @@ from probinf.validity import KernelCase, SamplerCase
 from probinf.validity.planted import planted_bugs
 
 
+def _built_once(build: Callable[[], tuple[Any, ...]]) -> Callable[[], tuple[Any, ...]]:
+    """The same cases each time: their targets take seconds, and have the precision in force when they are made."""
+    built = functools.cache(lambda precision: build())
+
+    @functools.wraps(build)
+    def cases() -> tuple[Any, ...]:
+        return built(str(jnp.zeros(()).dtype))
+
+    return cases
+
+
+@_built_once
 def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
     """One case or more for every primitive, scheme, kernel and published sampler."""
     return (
@@ -61,6 +79,7 @@ def shipped_cases() -> tuple[SamplerCase | KernelCase, ...]:
     )
 
 
+@_built_once
 def planted_cases() -> tuple[SamplerCase | KernelCase, ...]:
     """Every wrong sampler and kernel, each of which some check must catch."""
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -284,6 +285,13 @@ def small_proposal() -> FiniteDynamics:
 
 def trajectories(steps: int = _STEPS) -> FiniteMeasure:
     """The joint law of all trajectories with what was seen, written out: no sampler's law is used."""
+    return _trajectories(steps, str(jnp.zeros(()).dtype))
+
+
+@functools.cache
+def _trajectories(steps: int, precision: str) -> FiniteMeasure:
+    # The model's tables have the precision in force when it is built: one result for each.
+    del precision
     states, joint = (
         np.array(list(itertools.product([0, 1], repeat=steps)), np.int32),
         small_model().joint(small_rows(steps)),

@@ -75,9 +75,17 @@ def _(sampler: Draw, source: FiniteMeasure) -> FiniteMeasure:
     merged = source.merged()
     if not len(merged.log_mass):
         raise MeaningError("no mass is left to draw from: the target of this composition is zero")
-    law = enumerate_law(_extend, jax.random.key(0), sampler.distribution, merged.values, jnp.asarray(merged.log_mass))
+    law = enumerate_law(_extend, jax.random.key(0), sampler.distribution, *_padded(merged))
     values = jax.tree.map(lambda leaf: leaf[:, 0], law.outputs)
     return FiniteMeasure(values, law.log_prob + merged.log_total).merged()
+
+
+def _padded(measure: FiniteMeasure) -> tuple[Any, jax.Array]:
+    """Its values and log-masses, with as many atoms without mass as make the next power of two: few shapes compile."""
+    count = len(measure.log_mass)
+    missing = (1 << (count - 1).bit_length()) - count
+    values = jax.tree.map(lambda leaf: np.concatenate([leaf, np.repeat(leaf[:1], missing, axis=0)]), measure.values)
+    return values, jnp.asarray(np.concatenate([measure.log_mass, np.full(missing, -np.inf)]))
 
 
 def _extend(key: jax.Array, distribution: Distribution, values: Any, log_mass: jax.Array) -> Any:

@@ -136,7 +136,7 @@ def ergodicity_failure(
 
     Raises: as `invariance_error`.
 
-    Source: Levin and Peres, "Markov Chains and Mixing Times", 2nd edition, chapter 4.
+    Source: Levin and Peres, "Markov Chains and Mixing Times", 2nd edition (2017), chapter 4.
     """
     matrix, pi = _matrix_and_law(matrix, log_pi)
     ways, support = matrix > _NO_WAY, pi > 0.0

@@ -140,7 +140,7 @@ def _step(
         return _replay_scan(equation, inputs, script.called_by(equation), position)
     if primitive is cond_p and any(holds(branch, _FOLLOWED) for branch in branches(equation)):
         return _replay_cond(equation, inputs, script.called_by(equation), position)
-    outputs = _bind(equation, inputs)
+    outputs = [_forked(equation, inputs)] if _labelled(equation) else _bind(equation, inputs)
     records = [_branch_use(equation, inputs[0], script)] if primitive is cond_p else _forks(equation, inputs, outputs)
     return outputs, jnp.zeros((0,)), records
 
@@ -149,6 +149,41 @@ def _bind(equation: JaxprEqn, inputs: list) -> list:
     params = equation.primitive.get_bind_params(equation.params)
     outputs = equation.primitive.bind(*inputs, **params)
     return list(outputs) if equation.primitive.multiple_results else [outputs]
+
+
+def _labelled(equation: JaxprEqn) -> bool:
+    """Whether an equation forks keys of Threefry with its counter as a part of `split` and `fold_in` alike."""
+    if equation.primitive not in KEY_FORKS or not jax.config.values["jax_threefry_partitionable"]:
+        return False
+    aval: Any = equation.invars[0].aval
+    return str(aval.dtype) == "key<fry>"
+
+
+def _forked(equation: JaxprEqn, inputs: list) -> Array:
+    """Other bits for the keys that an equation makes, equal where those of Threefry are: a fork is one number.
+
+    Nothing is drawn from these bits, they tell keys apart; Threefry would be most of what is compiled.
+    """
+    words = jax.random.key_data(inputs[0])
+    high, low = words[..., 0], words[..., 1]
+    if equation.primitive is random_split_p:
+        shape = equation.params["shape"]
+        number = jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape((1,) * high.ndim + shape)
+        high, low = (x.reshape(*x.shape, *(1,) * len(shape)) for x in (high, low))
+    else:
+        number = inputs[1]
+    shape = jnp.broadcast_shapes(high.shape, number.shape)
+    high, low, number = (jnp.broadcast_to(x, shape) for x in (high, low, number))
+    first = _mixed(high ^ (number * np.uint32(0x9E3779B9) + np.uint32(0x3C6EF372)))
+    second = _mixed(low + first + number * np.uint32(0x85EBCA6B))
+    return jax.random.wrap_key_data(jnp.stack([first, second], axis=-1), impl="threefry2x32")
+
+
+def _mixed(x: Array) -> Array:
+    """A permutation of 32-bit words without structure."""
+    x = (x ^ (x >> 16)) * np.uint32(0x7FEB352D)
+    x = (x ^ (x >> 15)) * np.uint32(0x846CA68B)
+    return x ^ (x >> 16)
 
 
 def _forks(equation: JaxprEqn, inputs: list, outputs: list) -> list[Record]:

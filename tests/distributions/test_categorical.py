@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import probinf as pi
+from probinf._arguments import real
 from probinf.distributions import Categorical
 from probinf.validity import enumerate_law
 
@@ -47,3 +48,17 @@ def test_no_density_outside_the_table(index):
 def test_bad_tables_are_refused(table, message):
     with pytest.raises(ValueError, match=message):
         Categorical(table)
+
+
+def test_tables_of_numpy_that_were_read_in_float64_are_float32_afterwards():
+    """JAX would go on making float64 of the array that a trace converted: findings/jax_float64_trace.sh."""
+    table = np.log([0.5, 0.2, 0.3])
+    for convert in (lambda: Categorical(table).log_probs, lambda: real("table", table)):
+
+        def add(x, convert=convert):
+            return x + convert()
+
+        with jax.enable_x64(True):
+            jax.make_jaxpr(add)(jnp.zeros(3))
+        assert convert().dtype == jnp.float32
+        assert (jnp.zeros(3) + table).dtype == jnp.float32
