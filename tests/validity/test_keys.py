@@ -137,3 +137,29 @@ def an_outcome_that_is_certain(key):
 )
 def test_sound_programs_pass(f):
     assert enumerate_law(f, KEY).total == pytest.approx(1.0, abs=1e-14)
+
+
+def test_a_fold_and_a_split_that_give_one_key_are_told():
+    """In JAX the first key of a split is `fold_in(key, 0)`, whatever the number of parts."""
+
+    def draws(key):
+        return choice(jax.random.fold_in(key, 0), jnp.zeros(2)), choice(jax.random.split(key, 3)[0], jnp.zeros(2))
+
+    same = jax.random.key_data(jax.random.fold_in(KEY, 0)) == jax.random.key_data(jax.random.split(KEY, 3)[0])
+    assert same.all()
+    with pytest.raises(KeyReuseError, match="one key"):
+        enumerate_law(draws, KEY)
+
+
+def test_keys_of_many_forks_stay_apart():
+    """Labels that stand for keys collide no more than 64 random bits would."""
+
+    def draws(key):
+        split = jax.random.split(key, (40, 5))
+        folded = jax.vmap(lambda k: jax.random.fold_in(jax.random.fold_in(k, 7), 3))(split.reshape(-1))
+        deep = jax.random.split(jax.random.split(folded[0])[1], 200)
+        keys = jnp.concatenate([split.reshape(-1), folded, deep])
+        # One possible outcome each: only the keys matter.
+        return jax.vmap(lambda k: choice(k, jnp.zeros(1)))(keys).sum()
+
+    assert enumerate_law(draws, KEY).worlds == 1
