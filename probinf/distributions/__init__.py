@@ -31,6 +31,8 @@ from probinf.distributions._hidden_markov import Observation as Observation
 from probinf.distributions._hidden_markov import Path as Path
 from probinf.distributions._hidden_markov import Step as Step
 from probinf.distributions._kalman import KalmanResult as KalmanResult
+from probinf.distributions._lagged import Lag as Lag
+from probinf.distributions._lagged import Lagged as Lagged
 from probinf.distributions._linear_gaussian import LinearGaussianModel as LinearGaussianModel
 from probinf.distributions._parameters_and_path import ParametersAndPath as ParametersAndPath
 from probinf.distributions._state_space import Dynamics as Dynamics

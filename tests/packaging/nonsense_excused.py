@@ -23,7 +23,7 @@ _GROUPS = {
         probinf.Best probinf.Chain probinf.Choose probinf.Density probinf.Draw probinf.Explanation probinf.Majority
         probinf.Map probinf.Measure probinf.Named probinf.Proportional probinf.citation probinf.explain
         probinf.arithmetic.ArithmeticModels probinf.arithmetic.ArithmeticReward probinf.arithmetic.Checker
-        probinf.distributions.InitialState probinf.distributions.ParametersAndPath
+        probinf.distributions.InitialState probinf.distributions.Lagged probinf.distributions.ParametersAndPath
         probinf.kernels.Block probinf.kernels.Conditional probinf.kernels.Cycle probinf.kernels.FreshProposal
         probinf.kernels.Independent probinf.kernels.Involutive probinf.kernels.gibbs probinf.kernels.independence
         probinf.lm.Greedy probinf.lm.LoadedModel probinf.lm.Metered probinf.lm.ReadAlong probinf.lm.RewardFunction
