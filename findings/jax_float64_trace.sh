@@ -6,7 +6,7 @@
 # Behavior: jnp.asarray of the very array that a function converted, while it was traced inside of the block, goes on
 #   giving float64 as long as the function lives, and adding it to an array of float32 fails in the compiled program. A
 #   copy, a view, device_put and a named type give float32; jax.clear_caches() restores the first. The same with jax
-#   0.12.0.1. So a library that reads users' code in float64 should name the type when it converts their tables.
+#   0.12.0.1. So a library that reads users' code in float64 should copy their tables when it converts them.
 # Seen: asarray float64, copy float32, named float32, sum RuntimeProgramInputMismatch, cleared float32
 set -euo pipefail
 folder=$(mktemp -d)

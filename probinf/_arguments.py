@@ -138,9 +138,8 @@ def _array(name: str, x: Any, axes: str | None) -> Array:
     if words is not None and found.ndim != len(words):
         wanted = f"an array [{', '.join(words)}]" if words else "a single number"
         raise ValueError(f"{name} must be {wanted}, got shape {found.shape}")
-    # The type is named: else JAX keeps an array of NumPy in float64 after a trace has read it so
-    # (findings/jax_float64_trace.sh).
-    return jnp.asarray(found, jnp.result_type(found))
+    # A copy: else JAX keeps an array of NumPy in float64 after a trace has read it so (findings/jax_float64_trace.sh).
+    return jnp.asarray(found.astype(jnp.result_type(found)) if isinstance(found, np.ndarray) else found)
 
 
 def _range(low: float | int, high: float | int, finite: bool) -> str:

@@ -201,7 +201,9 @@ def parallel_tempering(
     or `moves` is below one; MeaningError where `make_kernel` builds a kernel for another measure.
     """
     if not isinstance(betas, Tracer):
-        ladder = np.asarray(floating("betas", betas), float)
+        floating("betas", betas)
+        # By NumPy: what JAX makes of known numbers inside a trace can no longer be looked at.
+        ladder = np.asarray(betas, float)
         if ladder.ndim != 1 or len(ladder) < 2 or not np.all(np.diff(ladder) > 0) or ladder[0] < 0 or ladder[-1] != 1.0:
             raise ValueError(f"betas must increase from 0 or above to exactly 1, at least two of them, got {ladder}")
     tempered = Tempered(as_distribution(prior), as_factor(likelihood), jnp.asarray(betas, float))

@@ -97,7 +97,9 @@ def as_rungs(betas: Sequence[float] | Float[np.ndarray, " rungs"] | Float[Array,
 
     Raises: ValueError where `betas` is not an increasing sequence of positive numbers that ends at 1.
     """
-    ladder = np.asarray(floating("betas", betas), float)
+    floating("betas", betas)
+    # By NumPy: what JAX makes of known numbers inside a trace can no longer be looked at.
+    ladder = np.asarray(betas, float)
     if ladder.ndim != 1 or not ladder.size or not np.all(np.diff(ladder, prepend=0.0) > 0) or ladder[-1] != 1.0:
         raise ValueError(f"betas must increase from above 0 to exactly 1, got {ladder}")
     after = jnp.asarray(ladder)

@@ -26,9 +26,9 @@ def as_log_table(table: Any) -> Float[Array, "..."]:
 
     Raises: ValueError for NaN, +inf or a row in which nothing is possible.
     """
-    # The type is named: else JAX keeps an array of NumPy in float64 after a trace has read it so
-    # (findings/jax_float64_trace.sh).
-    table = jnp.asarray(table, jnp.result_type(table) if hasattr(table, "dtype") else float)
+    # A copy: else JAX keeps an array of NumPy in float64 after a trace has read it so (findings/jax_float64_trace.sh).
+    table = table.astype(jnp.result_type(table)) if isinstance(table, np.ndarray) else table
+    table = jnp.asarray(table, float) if not hasattr(table, "dtype") else jnp.asarray(table)
     if table.ndim == 0 or table.shape[-1] == 0:
         raise ValueError(f"log-probabilities need at least one outcome on the last axis, got shape {table.shape}")
     if not jnp.issubdtype(table.dtype, jnp.floating):

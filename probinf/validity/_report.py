@@ -32,7 +32,7 @@ from probinf.validity._kernel_matrix import (
     rounding_of_invariance,
 )
 from probinf.validity._law import Branch, EnumeratedLaw
-from probinf.validity._parts import distribution_findings, kernel_findings
+from probinf.validity._parts import DENSITY_TOLERANCE, distribution_findings, kernel_findings
 from probinf.validity._program import promote
 from probinf.validity._proper import EXACT_TOLERANCE as EXACT_TOLERANCE
 from probinf.validity._proper import MARGIN, MOST_ROUNDING, exact_check
@@ -216,7 +216,8 @@ def _kernel_forms(case: KernelCase, log_target: np.ndarray, thorough: bool) -> I
         kernel, states = promote(case.kernel), promote(jax.tree.map(jnp.asarray, case.states))
         claimed = _claimed_density(kernel, states)
         if claimed is not None:
-            yield Finding("the measure it says it keeps", _gap_up_to_a_constant(claimed, log_target))
+            gap = _gap_up_to_a_constant(claimed, log_target)
+            yield Finding("the measure it says it keeps", gap, DENSITY_TOLERANCE)
         if thorough:
             try:
                 yield from kernel_findings(kernel, states)

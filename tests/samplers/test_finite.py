@@ -152,3 +152,16 @@ def test_no_rows_are_refused():
     hmm = HiddenMarkovModel([0.0, 0.0], np.zeros((2, 2)), np.zeros((2, 2)), 1)
     with pytest.raises(ValueError, match="needs rows"):
         bootstrap_filter(hmm.initial(), hmm.step, hmm.emission, hmm.rows(jnp.zeros(0, jnp.int32)))
+
+
+def test_a_ladder_of_known_numbers_may_be_given_inside_a_trace():
+    """Its numbers are checked there too."""
+
+    def steps(betas):
+        prior, likelihood = Categorical(jnp.zeros(2), name="prior"), pi.Density("likelihood", lambda x: 0.1 * x)
+        kernel = lambda m: MetropolisHastings(m, FiniteProposal(jnp.zeros((2, 2))))  # noqa: E731
+        return jax.jit(lambda x: x + len(tempered_smc(prior, likelihood, kernel, betas).stages))(0)
+
+    assert steps([0.5, 1.0]) == steps(np.array([0.5, 1.0])) == 2
+    with pytest.raises(ValueError, match="betas must increase"):
+        steps([0.5, 0.4])
